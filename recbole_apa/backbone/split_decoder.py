@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recbole_apa.adapters.mixture import home_of
 from recbole_apa.backbone.decoder_parts import StandIn
 from recbole_apa.backbone.family import family_of
-from recbole_apa.backbone.last_layer import as_rectangle, reading_at
+from recbole_apa.backbone.last_layer import Places, reading_at
 from recbole_apa.core.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ class SplitDecoder:
     def upper_at(self, activations: Sequence[Tensor], positions: Sequence[Sequence[int]]) -> Tensor:
         """As :meth:`upper`, at the given positions of each prompt, concatenated: (m, d)."""
         given = self._placed(activations)
-        last = reading_at(self.layers[-1], as_rectangle(positions)) if self.skips_unread else None
-        return gather_positions(self.upper_pass(given, last=last), positions)
+        places = Places.of(positions, given.device)
+        last = reading_at(self.layers[-1], places) if self.skips_unread else None
+        return places.gather(self.upper_pass(given, last=last))
 
     def _placed(self, activations: Sequence[Tensor]) -> Tensor:
         """Activations padded on the device, (b, max t, d); the upper layers are made ready for them."""
@@ -140,14 +141,6 @@ class SplitDecoder:
         given = StandIn(self.layers[self.n_trunk - 1], activations)
         layers = [*self._stand_ins[: self.n_trunk - 1], given, *upper]
         return self.family.run(self.family.view(self.decoder, layers, keep_norm=True), activations, cache)
-
-
-def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
-    """Hidden states at the given positions of each row, concatenated: (b, t, d) -> (m, d)."""
-    rows = [i for i, row in enumerate(positions) for _ in row]
-    columns = [p for row in positions for p in row]
-    places = torch.tensor([rows, columns]).to(hidden.device)
-    return hidden[places[0], places[1]]
 
 
 def _pad(rows: Sequence[Tensor]) -> Tensor:

@@ -278,6 +278,7 @@ _UNSET: dict[str, object] = {
     "evidence_values": "labels",
     "history_offset": False,
     "shard_slices": 1,
+    "skip_unread": False,
 }
 """Options that do not identify a run while they have these values."""
 GROUPS: dict[str, type] = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_apa.backbone.last_layer import as_rectangle, reading_at
+from recbole_apa.backbone.last_layer import Places, reading_at
 from recbole_apa.comparison.row import deciding_options
 from tests.helpers.engines import SAMPLES, engine, fill_adapters, train_settings
 
@@ -84,17 +84,18 @@ def test_a_layer_that_mixes_positions_is_given_all(made, backbone_folder, monkey
 
 def test_a_layer_without_that_part_stays_as_it_is():
     layer = nn.TransformerEncoderLayer(4, 1)
-    assert reading_at(layer, torch.tensor([[0]])) is layer
+    assert reading_at(layer, Places.of([[0]], torch.device("cpu"))) is layer
 
 
 @pytest.mark.parametrize("rows", [[[0]], [[5], [0, 1]], [[2, 0], [4, 3, 1], [1]], [[0, 1, 2], [2]]])
 def test_positions_stand_once_in_a_row(rows):
-    found = as_rectangle(rows).tolist()
-    n = max(map(len, rows))
-    longest = max(max(row) for row in rows) + 1
-    for row, filled in zip(rows, found, strict=True):
+    places = Places.of(rows, torch.device("cpu"))
+    n, longest = max(map(len, rows)), max(max(row) for row in rows) + 1
+    for row, filled in zip(rows, places.each.tolist(), strict=True):
         assert filled[: len(row)] == row and len(filled) == len(set(filled)) == n
         assert max(filled) < max(longest, n)
+    hidden = torch.arange(len(rows) * 9.0).view(len(rows), 9, 1)
+    assert places.gather(hidden)[:, 0].tolist() == [9.0 * i + p for i, row in enumerate(rows) for p in row]
 
 
 def test_rows_of_comparisons_stand_for_both():
