@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.protocol import commit
+from recbole_apa.core.system.machine import machine_kind
 
 
 def command(about: str | None, threads: int | None = None) -> argparse.ArgumentParser:
@@ -33,7 +34,8 @@ def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def keep(given: argparse.Namespace, record: dict[str, Any]) -> None:
-    """Write the record with the commit and the number of threads, if ``--out`` is given."""
+    """Write the record with commit, threads and machine (which decides ``dtype: auto``), if ``--out`` is given."""
     if given.out:
         about = {"commit": commit(), "threads": given.threads, "torch": torch.__version__}
+        about["machine"] = machine_kind("cpu").text()
         given.out.write_text(json.dumps({**about, **record}, indent=1) + "\n")

@@ -2,7 +2,7 @@
 cost."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from logging import getLogger
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from recbole_apa.comparison.row import (
 )
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import nearest
+from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, Seen, Taken, take
 from recbole_apa.pipeline.build import RunResult
@@ -167,9 +168,9 @@ class _Round:
             getLogger().warning(f"{name}, seed {self.seed} failed: {says}")
             return Row(name, self.seed, FAILED, says)
         digests = {"settings": self._key(name), "data": self.context.rows_digest, "code": code_digest()}
-        return Row(
-            name, self.seed, DONE, "", taken.figures, kept_scores(scores), digests, taken.faults, settings_of(name)
-        )
+        row = Row(name, self.seed, DONE, "", taken.figures, kept_scores(scores), digests, taken.faults)
+        machine = machine_kind(self.context.config["device"]).text()
+        return replace(row, settings=settings_of(name), machine=machine)
 
     def _measured(self, name: str) -> tuple[Taken, np.ndarray]:
         before, goal = self.before, self.retrained[REFERENCE]

@@ -21,7 +21,7 @@ from recbole_apa.core.settings import CollaborativeSettings
 FORMAT = 1
 DONE, FAILED = "done", "failed"
 ROWS = "rows"
-_IF_ANY = ("faults", "settings", "all_scores")
+_IF_ANY = ("faults", "settings", "all_scores", "machine")
 """Fields that are written if they are not empty."""
 REFERENCE = "Retraining"
 """The row that the others are compared with."""
@@ -51,6 +51,8 @@ class Row:
     """Of an approximate method: its own options, and how it was trained."""
     all_scores: Sequence[float] = ()
     """Of every row of the test split, if they were scored."""
+    machine: str = ""
+    """The kind that it was measured on, which decides what ``dtype: auto`` is; empty in rows of before."""
 
 
 def problems(rows: Sequence[Row]) -> list[str]:

@@ -41,6 +41,7 @@ from recbole_apa.comparison.row import (
 )
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import write_json
+from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.metrics import auc
 from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, FIT, TEXT, VALUES
@@ -197,8 +198,9 @@ def _rows_of(
         getLogger().warning(f"{title}, seed {seed} failed: {says}")
         rows = [Row(row, seed, FAILED, says) for row in missing]
     digests = {"data": context.rows_digest, "code": code_digest()}
+    machine = machine_kind(context.config["device"]).text()
     for row in rows:
-        known[row.method] = replace(row, digests={"settings": keys[row.method], **digests})
+        known[row.method] = replace(row, digests={"settings": keys[row.method], **digests}, machine=machine)
         store.save(known[row.method], keys[row.method])
     return [with_labels(method, known[row]) for row in method.rows]
 

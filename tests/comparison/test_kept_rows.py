@@ -1,5 +1,7 @@
 """Rows that are there are shown without anything being written."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from recbole_apa import compare
 from recbole_apa.comparison import run_methods
 from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.evaluation.metrics import auc
 
 COSTS = ("train_seconds", "unlearn_seconds", "unlearn_shards_hit", "n_shards", "inference_ms_per_sample")
@@ -69,3 +72,14 @@ def test_a_row_that_is_not_there_is_measured_only_where_it_may_be_written(given,
     with pytest.raises(RunError):
         compare(["ItemMean"], "board", config_dict=given, folder=tmp_path / "none", only_read=True)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_row_says_where_it_was_measured_and_one_of_before_nothing(given, measured, tmp_path):
+    folder = tmp_path / "kept"
+    found = compare(["ItemMean"], "board", config_dict=given, folder=folder)
+    assert {row.machine for row in found.rows} == {machine_kind("cpu").text()}
+    for path in (folder / "rows").iterdir():
+        row = json.loads(path.read_text())
+        path.write_text(json.dumps({name: value for name, value in row.items() if name != "machine"}))
+    again = compare(["ItemMean"], "board", config_dict=given, folder=folder)
+    assert {row.machine for row in again.rows} == {""} and len(measured) == len(found.rows)
