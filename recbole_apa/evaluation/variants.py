@@ -1,6 +1,6 @@
 """Everything scored at the end of a run: each adapter alone, the aggregations, the trivial rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,20 +22,19 @@ def score_split(
     title: str,
     show_progress: bool,
     known: Mapping[str, torch.Tensor] | None = None,
-    chosen_alone: bool = False,
+    wanted: Sequence[str] = AGGREGATIONS,
 ) -> ScoredSplit:
     """Score one split with every variant.
 
     Args:
         part: the split's samples.
         known: what is already computed: ``weights`` and ``alone``, (n, k), ``decomposition`` ..., (n,).
-        chosen_alone: among the variants that cost a pass, score only the configured aggregation.
+        wanted: the aggregations to score; averages of known scores of the adapters cost nothing, and are always there.
     """
     if model.rule is None:
         raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
     found: dict[str, list[torch.Tensor]] = {}
     prompts, samples = model.prompts_of(part), part.samples
-    wanted = (model.settings.aggregation.aggregation,) if chosen_alone else AGGREGATIONS
     size = model.engine.step_size
     for start in progress(range(0, len(prompts), size), title, show_progress):
         rows = slice(start, start + size)
@@ -59,6 +58,11 @@ def score_split(
     scores |= {f"rules.{name}": values for name, values in trivial_scores(samples, part.train_rows).items()}
     users = user_numbers([s.user_id for s in samples])
     return ScoredSplit(np.array([s.label for s in samples]), scores, joined["weights"], users)
+
+
+def chosen_aggregation(model: APA) -> tuple[str, ...]:
+    """The configured aggregation alone, for :func:`score_split`."""
+    return (model.settings.aggregation.aggregation,)
 
 
 def chosen_scores(model: APA) -> str:

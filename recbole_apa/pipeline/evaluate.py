@@ -25,7 +25,7 @@ from recbole_apa.evaluation.report.prefix_table import prefix_table
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, validation_note, verdict
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
-from recbole_apa.evaluation.variants import chosen_scores, score_split
+from recbole_apa.evaluation.variants import AGGREGATIONS, chosen_aggregation, chosen_scores, score_split
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
@@ -208,18 +208,29 @@ def _score(
 ) -> ScoredSplit:
     """The scores of a split's samples; the run keeps those of its model on the test samples."""
     part, trainer = getattr(result.data, f"{split}_set"), result.trainer
-    scored = score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
+    scored = score_split(result.model, part, title, show, known, _wanted(result, split))
     if trainer.combined is None:
         return scored
-    model_scores = scored.scores[chosen_scores(result.model)]
+    name = chosen_scores(result.model)
+    model_scores = scored.scores[name if name in scored.scores else "aggregated.prediction"]
     if split == "test":
         trainer.combined = trainer.combined.with_test_scores(part, model_scores)
     return with_evidence(scored, trainer.combined.scores_of(part, model_scores))
 
 
+def _wanted(result: RunResult, split: str) -> Sequence[str]:
+    """The aggregations to score: of validation samples none if the averages that evidence is fitted on will do."""
+    if result.config["variants"] != "chosen":
+        return AGGREGATIONS
+    combined = result.trainer.combined
+    averages_do = split == "valid" and combined is not None and combined.settings.fits_averages
+    return () if averages_do else chosen_aggregation(result.model)
+
+
 def score_with_model(result: RunResult, part: APADataset) -> np.ndarray:
     """The scores of a split's samples by the configured aggregation alone, the same as in :func:`evaluate_state`."""
-    return score_split(result.model, part, "Score", False, chosen_alone=True).scores[chosen_scores(result.model)]
+    model = result.model
+    return score_split(model, part, "Score", False, wanted=chosen_aggregation(model)).scores[chosen_scores(model)]
 
 
 def _served(result: RunResult, scored: ScoredSplit) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from recbole_apa.core.places import Place
 from recbole_apa.evaluation.prefix_figures import MODEL, N_TRAINED, PREFIXES, SERVED, prefix_figures
 from recbole_apa.evaluation.scored_split import ScoredSplit
-from recbole_apa.evaluation.variants import chosen_scores, score_split
+from recbole_apa.evaluation.variants import chosen_aggregation, chosen_scores, score_split
 from recbole_apa.model.combined_scores import CombinedScores
 from recbole_apa.model.prefix_states import PrefixStates
 from recbole_apa.pipeline.build import RunResult
@@ -48,7 +48,7 @@ def figures_by_slices(result: RunResult, scored: ScoredSplit, show: bool) -> dic
         for n in range(1, n_slices):
             out[_n_trained(n)] = states.serve(Place(0, n))
             title = f"Score test samples, {n} of {n_slices} slices"
-            found = score_split(model, data.test_set, title, show, chosen_alone=True).scores[name]
+            found = score_split(model, data.test_set, title, show, wanted=chosen_aggregation(model)).scores[name]
             judged = replace(scored, scores={SERVED: _served(states.combined(), result, found), MODEL: found})
             out |= prefix_figures(n, judged, whole, *how)
         out[_n_trained(n_slices)] = states.n_trained

@@ -13,7 +13,7 @@ from recbole_apa.core.places import Place
 from recbole_apa.evaluation.prefix_figures import MODEL, SERVED, prefix_figures
 from recbole_apa.evaluation.report.prefix_table import PREFIX_TITLE, prefix_rows
 from recbole_apa.evaluation.scored_split import ScoredSplit
-from recbole_apa.evaluation.variants import chosen_scores, score_split
+from recbole_apa.evaluation.variants import chosen_aggregation, chosen_scores, score_split
 from recbole_apa.model.prefix_states import PrefixStates
 from recbole_apa.pipeline.build import open_run
 from recbole_apa.pipeline.trainer_factory import make_trainer
@@ -52,13 +52,17 @@ def test_a_prefix_answers_as_a_run_does_whose_training_ended_there(is_anew, slic
         told = {"reuse": reuse, "prefixes": ends, "writes_index": is_anew, "writes_board": False}
         trainer.fit_with(data.train, data.valid, replace(trainer.inputs, **told))
         assert bool(trainer.record.trained) == is_anew
-        expected = score_split(model, data.test_set, "", False, chosen_alone=True).scores[chosen_scores(model)]
+        expected = score_split(model, data.test_set, "", False, wanted=chosen_aggregation(model)).scores[
+            chosen_scores(model)
+        ]
         served, rule = trainer.served_of(data.test_set, expected), model.rule
         opened.trainer.load(store)
         before = model.rule
         with PrefixStates(opened.trainer, data.train_set, data.valid_set, store.places({}, opened.keys)) as states:
             n_trained = states.serve(Place(0, n))
-            found = score_split(model, data.test_set, "", False, chosen_alone=True).scores[chosen_scores(model)]
+            found = score_split(model, data.test_set, "", False, wanted=chosen_aggregation(model)).scores[
+                chosen_scores(model)
+            ]
             assert (model.rule.tau, model.rule.n_neighbors) == (rule.tau, rule.n_neighbors)
             assert torch.equal(model.rule.active, rule.active)
             combined = states.combined()

@@ -16,6 +16,7 @@ _TITLES = {
     "evidence.alone": "evidence alone (no language model)",
     "evidence.with_model": "APA + evidence",
 }
+_AVERAGES = "aggregated.prediction"
 SERVED = "  <- served"
 """Follows the title of what predictions are, where a run has evidence."""
 HEADERS = ("variant", "valid AUC", "valid LogLoss", "test AUC", "95 % interval", "test UAUC", "test LogLoss")
@@ -49,8 +50,8 @@ def table_rows(figures: Mapping[str, float], chosen: str = "") -> list[list[str]
     return [
         [
             title_of(v) + (SERVED if v == marked else ""),
-            _number(figures.get(f"valid.{v}.auc")),
-            _number(figures.get(f"valid.{v}.logloss")),
+            _number(figures.get(f"valid.{_validated(figures, v)}.auc")),
+            _number(figures.get(f"valid.{_validated(figures, v)}.logloss")),
             _number(figures.get(f"test.{v}.auc")),
             _interval(figures, f"test.{v}.auc{by}"),
             _number(figures.get(f"test.{v}.uauc")),
@@ -58,6 +59,13 @@ def table_rows(figures: Mapping[str, float], chosen: str = "") -> list[list[str]
         ]
         for v in _shown(figures)
     ]
+
+
+def _validated(figures: Mapping[str, float], variant: str) -> str:
+    """The variant whose validation figures stand for this one's: averages for an aggregation that was not scored there,
+    as the first table does without a pass of every validation sample."""
+    scored = f"valid.{variant}.logloss" in figures
+    return variant if scored or not variant.startswith("aggregated.") else _AVERAGES
 
 
 def _shown(figures: Mapping[str, float]) -> list[str]:
@@ -112,8 +120,12 @@ def note(figures: Mapping[str, float]) -> str:
 
 def validation_note(figures: Mapping[str, float]) -> str:
     """In what the validation columns differ from line to line; empty without evidence and RecBole's models."""
-    kinds = {v.split(".")[0] for v in _shown(figures) if f"valid.{v}.logloss" in figures}
+    shown = _shown(figures)
+    kinds = {v.split(".")[0] for v in shown if f"valid.{v}.logloss" in figures}
     said = ["APA's tau and n, unless given, were chosen on these validation samples"]
+    averaged = [v for v in shown if _validated(figures, v) != v]
+    if averaged and f"valid.{_AVERAGES}.logloss" in figures:
+        said.append("APA's figures are of the averages of its adapters' scores")
     if BASELINES in kinds:
         said.append("RecBole's models chose their epochs on rows that these are among")
     if "evidence" in kinds:
