@@ -17,7 +17,7 @@ def serve(words: Words, out: Output) -> int:
     """Carry out ``--rotate_key`` or ``--run=DIR --key_digests``, and say what was done.
 
     Raises:
-        SettingsError: other options next to it.
+        SettingsError: other options next to it, or a run that needs no keying.
         KeyFileError: the key file is damaged, or cannot be written.
     """
     asked, others = take(KeyOptions, words)
@@ -44,7 +44,14 @@ def _rotate(asked: KeyOptions, out: Output) -> None:
 def _key_digests(asked: KeyOptions, out: Output) -> None:
     if asked.run is None:
         raise SettingsError("--key_digests: expected on a finished run, e.g. --run=saved/APA-ml-100k-... --key_digests")
+    from recbole_apa.next_item.run.store import KIND, is_next_item_run
     from recbole_apa.unlearning.key_digests import convert
+
+    if is_next_item_run(asked.run):
+        raise SettingsError(
+            f"--key_digests: found a run of {KIND}, whose digests have had a key from the start; expected an older run "
+            "of APA"
+        )
 
     changed = convert(asked.run, {} if asked.key_file is None else {KEY_FILE: asked.key_file})
     told = "no digest is left that is only salted"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MODEL = "APANext"
 _HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
-_STAGES = (ForgetOptions, AddOptions, ProveOptions, RecommendOptions, CompareOptions)
+_STAGES = (ForgetOptions, AddOptions, ProveOptions, RecommendOptions)
 _NOT_YET = ("unlearn_method", "other_machine", "allow_pending")
 """Options of a request that this mode does not have."""
 _GO_ON = ("key_file", "device", "trust_remote_code", "show_progress")
@@ -107,7 +107,7 @@ def _refuse_changes(changes: Mapping[str, object]) -> None:
 
     others = sorted(set(changes) - CHANGES)
     if others:
-        commands = set().union(*map(names_of, _STAGES)) - set(_NOT_YET)
+        commands = {"compare"}.union(*map(names_of, _STAGES)) - {*_NOT_YET, "readmit"}
         near = nearest(others[0], CHANGES | commands, 0.6)
         known = f"expected a command, e.g. --forget_users, or one of the options {', '.join(sorted(CHANGES))}"
         hint = f"did you mean {near!r}?" if near else known

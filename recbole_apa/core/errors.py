@@ -41,6 +41,10 @@ class KeyFileError(RunError):
     """The key file is missing, damaged, not writable, or belongs to another run."""
 
 
+class OtherModelError(RunError):
+    """The folder holds a run of another model, which has functions of its own."""
+
+
 class FinishedRunError(RunError):
     """Training was about to start in a folder where the same run has already finished."""
 

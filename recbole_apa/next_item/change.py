@@ -37,6 +37,11 @@ class Change:
     first: Mapping[int, int] = field(default_factory=dict)
     """Each of them -> the first slice that holds one of these users."""
 
+    @property
+    def n_readings(self) -> int:
+        """How often a user is read: as before, and as now."""
+        return 2 * len(self.users) - len(self.gone) - len(self.new)
+
 
 @dataclass(frozen=True)
 class Exchange:

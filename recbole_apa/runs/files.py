@@ -6,12 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_apa.core.errors import RunError
+from recbole_apa.core.errors import OtherModelError, RunError
 from recbole_apa.core.files.plain import copied, read_plain, refuse_odd
 from recbole_apa.core.files.stamps import remembered_digest
 from recbole_apa.core.files.tensors import open_tensors, parse_tensors
 from recbole_apa.core.files.whole import file_digest, json_of
 from recbole_apa.runs.manifest import Manifest, check_manifest
+from recbole_apa.runs.names import NEXT_ITEMS
 from recbole_apa.runs.storage import Storage, storage_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,12 @@ class RunFiles:
 def _parsed(data: bytes, path: Path) -> Manifest:
     """A manifest, kept for the next reading of the same bytes: it is not to be changed."""
     manifest = json_of(data, path)
+    if isinstance(manifest, dict) and manifest.get("kind") == NEXT_ITEMS:
+        raise OtherModelError(
+            f"{path} is the manifest of a run of {NEXT_ITEMS}, expected one of APA; from Python such a run has "
+            "functions of its own: open_next_items, forget_next_items, catch_up_next_items, add_next_items, "
+            "audit_next_items, verify_next_items"
+        )
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if type(version) is not int or version not in (FORMAT_VERSION, *OLD_FORMAT_VERSIONS):
         raise RunError(f"{path} has format version {version!r}, expected {OLD_FORMAT_VERSIONS[0]} to {FORMAT_VERSION}")

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+NEXT_ITEMS: Final = "APANext"
+"""The entry ``kind`` of manifests of runs of that model; those of APA have none."""
 TRAINING, COMPLETE = "training", "complete"
 LINEAGE, METRICS, REPORT = "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"

@@ -7,7 +7,7 @@ import torch
 
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.split_decoder import SplitDecoder
-from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.errors import BackboneError, DataError
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.generation import (
     BeamDraft,
@@ -84,6 +84,20 @@ def test_equal_titles_are_told_apart_by_their_ids(catalogue):
     line = lambda text: [*map(ord, text), 10]  # noqa: E731
     titles = title_tokens(catalogue.texts, catalogue.items, line)
     assert len(set(titles)) == 60 and "(i58)" in "".join(map(chr, titles[58])) and Trie.of(titles)
+
+
+def test_of_equal_titles_whose_letters_take_many_tokens_no_id_is_cut_off():
+    """As of Japanese ones, with tokens of bytes; what is told apart by more letters keeps them."""
+    texts = ("日本語の映画" * 5, "日本語の映画" * 5, "Alike", "Alike", "x" * 60 + "1", "x" * 60 + "2")
+
+    def line(text):
+        return [*text.encode()[:47], 10]
+
+    titles = title_tokens(texts, "abcdef", line)
+    assert len(set(titles)) == 6 and bytes(titles[0]) == "日本語の映画日本語の (a)\n".encode()
+    assert bytes(titles[3]) == b"Alike (d)\n" and bytes(titles[4]) == b"x" * 40 + b" (e)\n"
+    with pytest.raises(DataError, match=r"2 items, .*adapters: codes"):
+        title_tokens(("Alike", "Alike"), ("i" * 60 + "1", "i" * 60 + "2"), line)
 
 
 def test_the_ranking_is_a_distribution_and_equals_plain_scores(model, catalogue, histories, read):

@@ -3,11 +3,17 @@
 Node 0 is the root, where the prompt ends. A node with one child is forced: given the prefix there is nothing to choose.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from recbole_apa.core.errors import DataError
+
 ROOT = 0
+_LENGTHS = (40, 20, 10, 5, 0)
+"""So many characters of a title stand before an id: fewer where the id would be cut off, as of letters that take
+several tokens."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ class Trie:
 def title_tokens(
     texts: Sequence[str], items: Sequence[str], line: Callable[[str], Sequence[int]]
 ) -> list[tuple[int, ...]]:
-    """The tokens of each item's title. A title that several items have gets the item's id behind it.
+    """The tokens of each item's title. A title that several items have gets the item's id behind it, and is shortened
+    until the id is not cut off.
 
     Args:
         texts: the items' texts, (m,).
@@ -120,16 +127,23 @@ def title_tokens(
         line: the tokens of a text with its line break, which no text contains.
 
     Raises:
-        ValueError: titles are too long to be told apart.
+        DataError: ids are too long to be told apart.
     """
-    tokens = [tuple(line(text)) for text in texts]
-    seen: dict[tuple[int, ...], int] = {}
-    for title in tokens:
-        seen[title] = seen.get(title, 0) + 1
-    out = [
-        title if seen[title] == 1 else tuple(line(f"{text[:40]} ({item})"))
-        for title, text, item in zip(tokens, texts, items, strict=True)
-    ]
-    if len(set(out)) < len(out):
-        raise ValueError(f"{len(out) - len(set(out))} titles are the same as others, even with the items' ids")
+    out = [tuple(line(text)) for text in texts]
+    for length in _LENGTHS:
+        seen = Counter(out)
+        if len(seen) == len(out):
+            return out
+        out = [
+            title if seen[title] == 1 else tuple(line(f"{text[:length]} ({item})"))
+            for title, text, item in zip(out, texts, items, strict=True)
+        ]
+    seen = Counter(out)
+    twice = [item for item, title in zip(items, out, strict=True) if seen[title] > 1]
+    if twice:
+        raise DataError(
+            f"the titles of {len(twice)} items, e.g. {', '.join(map(repr, twice[:2]))}, begin with the same tokens, "
+            "and so do their ids, of which no more are read; expected shorter ids, or texts that differ earlier "
+            "(item_text), or adapters: codes"
+        )
     return out

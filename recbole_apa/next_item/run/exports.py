@@ -5,16 +5,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import json_of, write_json
 from recbole_apa.next_item.run.store import EXPORTS
 
 
 def noted_exports(folder: Path) -> dict[str, str]:
-    """File, absolute -> the name of the state that its recommendations are from."""
+    """File, absolute -> the name of the state that its recommendations are from.
+
+    Raises:
+        RunError: the list is damaged.
+    """
     path = folder / EXPORTS
     value: Any = json_of(read_plain(path), path) if path.is_file() else {}
-    return {str(name): str(state) for name, state in value.items()} if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or not all(isinstance(state, str) for state in value.values()):
+        raise RunError(
+            f"{path} is damaged, expected the files that recommendations were written to, each with a state's name; "
+            "restore it from a copy"
+        )
+    return {str(name): state for name, state in value.items()}
 
 
 def note_export(folder: Path, target: Path, state: str) -> None:

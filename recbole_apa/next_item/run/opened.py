@@ -1,5 +1,6 @@
 """A run in RAM: options, data, state, and the backbone once it is needed."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from recbole_apa.backbone.load import load_backbone
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.execution import PlacementSettings
 from recbole_apa.core.settings import BackboneSettings
+from recbole_apa.core.system.devices import VISIBLE, check_device
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
@@ -118,8 +120,8 @@ def read_told(told: Mapping[str, Any], changes: Mapping[str, object]) -> NextIte
 
     Raises:
         RunError: not what :func:`told_options` wrote.
-        SettingsError: a change that would decide what the run computes; or the backbone's own code is not trusted
-            again.
+        SettingsError: a change that would decide what the run computes, or a device that is not here; or the backbone's
+            own code is not trusted again.
     """
     others = sorted(set(changes) - CHANGES)
     if others:
@@ -158,7 +160,8 @@ def _changed(options: NextItemOptions, changes: Mapping[str, object]) -> NextIte
     if "backbone" in changes:
         options = replace(options, backbone=replace(options.backbone, backbone=str(changes["backbone"])))
     if "device" in changes:
-        options = replace(options, device=str(changes["device"]))
+        device = check_device(str(changes["device"]), os.environ.get(VISIBLE), by_gpu_id=False)
+        options = replace(options, device=str(device))
     if "show_progress" in changes:
         options = replace(options, show_progress=bool(changes["show_progress"]))
     return options

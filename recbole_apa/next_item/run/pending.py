@@ -62,6 +62,7 @@ def finish_request(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyR
     """
     ledger, late = store.ledger(manifest), without_last_steps(store, manifest)
     store.remove_states(str(manifest["state"]))
+    store.remove_temporary()
     names = [_issue(store, manifest, entry) for entry in late if entry.kind == REQUEST]
     if late:
         certificates = {name: file_digest(store.folder / CERTIFICATES / name) for name in names}

@@ -22,7 +22,8 @@ from recbole_apa.next_item.run.certificate import MEANS, left_out
 from recbole_apa.next_item.run.exports import older_exports
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import certificate_in, refuse_edited, refuse_waiting
-from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.state_files import read_figures
+from recbole_apa.next_item.run.store import GROWN, NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.next_item.sequences import n_targets
 from recbole_apa.next_item.title_adapters import lineage_of_shard
@@ -54,8 +55,8 @@ class NextItemAudit:
 
 @own_log()
 def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | None = None) -> NextItemAudit:
-    """Check digests, ledger, certificates, lineage, leftovers; derive heads, weights, fusion and figures from the sums
-    again, and count the evidence again. The sums of states are compared by :func:`verify_next_items` alone.
+    """Check digests, ledger, certificates, lineage, leftovers; derive heads, weights and fusion from the sums again,
+    and count the evidence again. The sums of states, and figures, are compared by :func:`verify_next_items` alone.
 
     Raises:
         RunError: not a run of APANext, or in use.
@@ -215,15 +216,17 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
         refuse_waiting(store, manifest)
         refuse_edited(store, manifest, key_ring(config_dict))
         run = open_state(store, config_dict)
+        told = read_figures(store.state_folder(manifest))
     inherits = manifest["partition_of"] != THIS_DATA
     again = trained(run.options, run.data, run.state.learnt.shard_of if inherits else None, left=run)
     found = differences(run.state, again.state)
     if again.backbone_digest != run.backbone_digest:
         found.append("backbone")
     evaluate(run)
-    found += [] if run.figures == again.figures else ["figures"]
+    found += [] if run.figures == again.figures == told else ["figures"]
     machines = _other_machine(run, manifest)
-    means = MEANS[INHERITED if inherits else FRESH] + left_out(run)
+    is_changed = bool(manifest["served"] or manifest.get(GROWN))
+    means = MEANS[INHERITED if inherits else FRESH] + left_out(run) if is_changed else ""
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
     compared += ["adapters", "drafts"] if run.state.learnt.adapters else []
     compared += ["restart points"] if any(run.state.learnt.points) else []

@@ -14,6 +14,7 @@ from recbole_apa.next_item.history_text import HistoryEncoder
 from recbole_apa.next_item.identifiers import alphabet_of, identifiers_of, refuse_long
 from recbole_apa.next_item.options import NextItemOptions
 from recbole_apa.next_item.ranking import refuse_topk
+from recbole_apa.next_item.run.exports import noted_exports
 from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.title_adapters import refuse_device, refuse_layers
 
@@ -54,10 +55,13 @@ def refuse_unfit(opened: NextItemRun, made: Exchange, level: str, manifest: Mapp
 
     Raises:
         DataError: no training row is left.
+        RunError: the list of files with recommendations is damaged, which a certificate names.
         SettingsError: this is another kind of machine than the run's, or a device that trains no adapters, or a history
             has more tokens than the backbone reads.
     """
     settings, after = opened.options.settings, made.new
+    if opened.folder is not None:
+        noted_exports(opened.folder)
     refuse_untrained(after, settings)
     refuse_device(settings, opened.options.device)
     if level == INHERITED:

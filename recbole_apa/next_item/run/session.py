@@ -31,6 +31,8 @@ from recbole_apa.runs.names import KEY
 from recbole_apa.unlearning.at_once import is_at_once
 from recbole_apa.unlearning.requests.scopes import covers
 
+_NO_REQUEST = "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions"
+
 
 class Session:
     """One call; the caller holds the lock.
@@ -54,10 +56,7 @@ class Session:
         if any(new):
             self._take([group for group in new if group], out)
         elif not waited:
-            raise RequestError(
-                "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
-                "no interrupted request or addition is waiting either"
-            )
+            raise RequestError(f"{_NO_REQUEST}; no interrupted request or addition is waiting either")
         return out
 
     def _take(self, groups: Groups, out: ForgetResult) -> None:
@@ -122,9 +121,11 @@ class Session:
 
     def dry_run(self, groups: Groups) -> ForgetResult:
         """What requests would change."""
+        if not any(groups):
+            raise RequestError(_NO_REQUEST)
         refuse_waiting(self.store, self.store.manifest())
         opened = open_state(self.store, self.changes, self.keys)
-        asked = self._asking.ask(opened, groups or [[]])
+        asked = self._asking.ask(opened, groups)
         out = ForgetResult(n_interactions=asked.n_interactions, left=asked.left, is_dry=True)
         if not asked.requests:
             return out

@@ -17,9 +17,9 @@ from recbole_apa.core.files.whole import file_digest, json_of, write_json
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.lock import HOLDER, LOCK
 from recbole_apa.runs.manifest import CHECK, is_checked, is_safe_name, with_check
-from recbole_apa.runs.names import CERTIFICATES
+from recbole_apa.runs.names import CERTIFICATES, NEXT_ITEMS
 
-MANIFEST, KIND = "manifest.json", "APANext"
+MANIFEST, KIND = "manifest.json", NEXT_ITEMS
 FORMAT = 1
 EXPORTS = "exports.json"
 """Recommendations that were written elsewhere: path -> digest of the file."""
@@ -75,7 +75,10 @@ class NextItemStore:
             raise RunError(f"{self.folder} is not a run folder: expected {MANIFEST} in it")
         value = json_of(read_plain(path), path)
         if not isinstance(value, dict) or value.get("kind") != KIND:
-            raise RunError(f"{path} is not the manifest of a run of {KIND}")
+            raise RunError(
+                f"{path} is not the manifest of a run of {KIND}; from Python runs of APA have functions of their own: "
+                "unlearn, add, audit, verify"
+            )
         if value.get("format") != FORMAT:
             raise RunError(f"{path} has format {value.get('format')!r}, expected {FORMAT}")
         wrong = [name for name, kind in _NEEDED.items() if type(value.get(name)) is not kind]
@@ -161,6 +164,12 @@ class NextItemStore:
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
             if _is_state(path) and path.name != kept:
                 shutil.rmtree(path)
+
+    def remove_temporary(self) -> None:
+        """Delete what a killed process was writing into the run's folder: rows that were to join may be in it."""
+        for path in sorted(self.folder.glob(".*.tmp")):
+            if path.is_file():
+                path.unlink()
 
     def leftovers(self, manifest: Mapping[str, Any], certificates: Iterable[str]) -> list[str]:
         """What lies in the run folder, at any depth, that no part of the run accounts for; links are among it.

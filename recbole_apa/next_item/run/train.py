@@ -126,7 +126,7 @@ def changed_run(opened: NextItemRun, made: Exchange, at_once: bool) -> NextItemR
         DataError, RunError: as :func:`~recbole_apa.next_item.change.exchanged_state`.
     """
     settings, reader = opened.options.settings, opened.reader
-    with progress(None, "Read", opened.options.show_progress, total=2 * len(made.change.users)) as bar:
+    with progress(None, "Read", opened.options.show_progress, total=made.change.n_readings) as bar:
         state = exchanged_state(opened.state, made, reader, settings, bar.update)
     if at_once:
         state = left_at_once(state, made.change.first, settings)

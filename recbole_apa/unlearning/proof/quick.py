@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from recbole_apa.core.errors import APAError, MissingPluginError, RunError
+from recbole_apa.core.errors import APAError, MissingPluginError, OtherModelError, RunError
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
@@ -79,6 +79,7 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) 
 
     Raises:
         RunError: not a run folder at all, or requests were repeatedly carried out meanwhile.
+        OtherModelError: a run of APANext.
         MissingPluginError: the data cannot be checked without a module that is not imported here.
     """
     with open_place(run_dir, "auditing", writes=False) as place:
@@ -101,6 +102,8 @@ def _audit_settled(store: RunStore, changes: Mapping[str, object] | None) -> Aud
         store.manifest()  # raises: this is no run folder
     try:
         PinnedStore(store.storage)
+    except OtherModelError:
+        raise  # not a fault of the run
     except RunError as error:
         return AuditResult([str(error)], ["manifest"])
     return _each_once(read_settled(store, lambda pinned: _audit(pinned, changes)))
