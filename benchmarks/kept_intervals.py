@@ -2,6 +2,7 @@
 
     python -m benchmarks.kept_intervals --dataset=book-crossing --data_path=/tmp/book \
         --rows=benchmarks/results/table1-book
+    python -m benchmarks.kept_intervals --dataset=ml-100k --rows=benchmarks/results/weights-movie --reference="APA(D)"
     python -m benchmarks.kept_intervals --dataset=book-crossing --data_path=DIR      # the share of likes alone
 
 For a comparison that was stopped: it has neither its table nor the labels of its samples. These are read from the data,
@@ -32,14 +33,14 @@ def kept_scores(folder: Path) -> dict[str, np.ndarray]:
     return {row["method"]: np.array(row["scores"]) for row in done if row["seed"] == first}
 
 
-def table(labels: np.ndarray, users: np.ndarray, scores: dict[str, np.ndarray]) -> list[list[str]]:
-    """A line for each method: AUC, and its difference from Retraining if that is there, paired, with intervals."""
+def table(labels: np.ndarray, users: np.ndarray, scores: dict[str, np.ndarray], reference: str) -> list[list[str]]:
+    """A line for each method: AUC, and its difference from the reference if that is there, paired, with intervals."""
     resampled = resampled_aucs(labels, scores, RESAMPLES, 0, users)
     lines = [[name, f"{auc(labels, found):.4f}", span(resampled[name])] for name, found in scores.items()]
-    if REFERENCE in scores:
-        reference = auc(labels, scores[REFERENCE])
+    if reference in scores:
+        own = auc(labels, scores[reference])
         for line, (name, found) in zip(lines, scores.items(), strict=True):
-            line += [f"{auc(labels, found) - reference:+.4f}", span(resampled[name] - resampled[REFERENCE])]
+            line += [f"{auc(labels, found) - own:+.4f}", span(resampled[name] - resampled[reference])]
     return lines
 
 
@@ -52,10 +53,11 @@ def span(values: np.ndarray) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--data_path", required=True)
+    parser.add_argument("--data_path", help="null is RecBole's own folder")
     parser.add_argument("--rows", type=Path, help="the folder of a comparison")
+    parser.add_argument("--reference", default=REFERENCE, help="the row that others are compared with")
     given = parser.parse_args()
-    options = {"protocol": "tallrec", "evidence": "none", "data_path": given.data_path}
+    options = {"protocol": "tallrec", "evidence": "none"} | ({"data_path": given.data_path} if given.data_path else {})
     data = build_data(APAConfig("APA", given.dataset, config_dict=options))
     samples = data.test_set.samples
     rules = trivial_scores(samples, data.train_set.train_rows)
@@ -64,8 +66,8 @@ def main() -> None:
     labels = np.array([sample.label for sample in samples])
     users = user_numbers([sample.user_id for sample in samples])
     print(f"{len(labels)} test samples of {number_of(users)} users, {int((labels == 0).sum())} not liked")
-    head = ["method", "AUC", "95 % interval", f"minus {REFERENCE}", "95 % interval"]
-    lines = table(labels, users, scores)
+    head = ["method", "AUC", "95 % interval", f"minus {given.reference}", "95 % interval"]
+    lines = table(labels, users, scores, given.reference)
     print(tabulate(lines, head[: len(lines[0])], tablefmt="github", disable_numparse=True))
 
 
