@@ -5,11 +5,15 @@ Shapes: b batch, t tokens, n positions of a row, m positions in all, d hidden si
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from accelerate.hooks import ModelHook
 
 FEED_FORWARD = "mlp"
 """What transformers calls the part in most families; in others all positions are computed."""
@@ -76,6 +80,19 @@ def reading_at(layer: nn.Module, places: Places) -> nn.Module:
     part = layer._modules.get(FEED_FORWARD)
     if part is None:
         return layer
-    view = copy.copy(layer)
+    view: Any = copy.copy(layer)
     view._modules = {**layer._modules, FEED_FORWARD: AtPlaces(part, places)}
-    return view
+    if view.__dict__.pop("forward", None) is not None:  # accelerate's is bound to the layer itself
+        view.forward = _hooked(view, layer._hf_hook)
+    out: nn.Module = view
+    return out
+
+
+def _hooked(view: nn.Module, hook: "ModelHook") -> Callable[..., object]:
+    """The layer's own forward between the two halves of accelerate's hook, which place what it is given."""
+
+    def forward(*given: object, **named: object) -> object:
+        given, named = hook.pre_forward(view, *given, **named)
+        return hook.post_forward(view, type(view).forward(view, *given, **named))
+
+    return forward

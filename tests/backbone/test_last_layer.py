@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 from torch import nn
 
 from recbole_apa.backbone.last_layer import Places, reading_at
@@ -80,6 +81,16 @@ def test_a_layer_that_mixes_positions_is_given_all(made, backbone_folder, monkey
     whole = other.decoder.upper(other.decoder.trunk([prompts[0].ids]))[0, -1]
     z = other.head.margins(whole[None])
     assert other.scores(prompts, None, "decomposition") == pytest.approx(torch.sigmoid(z), abs=1e-6)
+
+
+def test_a_layer_that_accelerate_places_leaves_out_the_same(made):
+    """Else a run whose weights are on several devices, or on the disk, would have other bits."""
+    prompts, seen, last = made.encode(SAMPLES), [], made.decoder.layers[-1]
+    plain = made.scores(prompts, torch.full((3, 2), 0.5), "decomposition")
+    add_hook_to_module(last, AlignDevicesHook(execution_device=torch.device("cpu")))
+    last.mlp.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape[1]))
+    assert torch.equal(made.scores(prompts, torch.full((3, 2), 0.5), "decomposition"), plain)
+    assert seen == [1, 1, 1]
 
 
 def test_a_layer_without_that_part_stays_as_it_is():
