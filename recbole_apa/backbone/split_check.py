@@ -75,7 +75,8 @@ def check_split(decoder: SplitDecoder, head: AnswerHead, max_tokens: int, shares
     with torch.no_grad(), in_float32(decoder.model, decoder.decoder) if castable else nullcontext():
         whole = _whole(decoder, head, ids)
         _check_parts(decoder, head, ids, whole)
-        _check_last_layer(decoder, head, ids, whole)
+        if decoder.skips_unread:
+            decoder.skips_unread = _skips_rightly(decoder, head, ids, whole)
         if shares_prefixes:
             exact = castable or all(p.dtype == torch.float32 for p in decoder.model.parameters())
             _check_kept_keys(decoder, head, ids, whole, (ROUNDED, STATES) if exact else (COARSE, COARSE))
@@ -160,16 +161,15 @@ def _check_parts(decoder: SplitDecoder, head: AnswerHead, ids: list[int], whole:
         )
 
 
-def _check_last_layer(decoder: SplitDecoder, head: AnswerHead, ids: list[int], whole: Said) -> None:
+def _skips_rightly(decoder: SplitDecoder, head: AnswerHead, ids: list[int], whole: Said) -> bool:
     rows = [ids, ids[: len(ids) // 2 + 1]]
     read = [[len(ids) - 1], [len(ids) // 4, len(ids) // 2]]
     try:
         found = _said(head, decoder.upper_at(decoder.trunk(rows), read))
         places = [p for row in read for p in row]
-        near = Said(whole.activations[places], whole.scores[places]).is_near(found, ROUNDED)
+        return Said(whole.activations[places], whole.scores[places]).is_near(found, ROUNDED)
     except Exception:  # whatever another layer's own code raises
-        near = False
-    decoder.skips_unread = decoder.skips_unread and near
+        return False
 
 
 def _check_kept_keys(
