@@ -14,7 +14,7 @@ MODELS = {
     "BPR": {},
     "LightGCN": {"embedding_size": 16},
     "NGCF": {"embedding_size": 16, "hidden_size_list": [16, 16]},
-    "ItemKNN": {},
+    "ItemKNN": {"k": 5000},  # every neighbour: of equal ones at the cut, numpy's version and processor choose
     "EASE": {},
     "DiffRec": {"dims_dnn": [32]},
     "DeepFM": {"threshold": {"rating": 4}},
