@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.option import Bounds, Checked, Says, Since, option
+from recbole_apa.core.option import Bounds, Checked, Says, Since, facts_of, option
 
 AVERAGED = "prediction"
 """The ``aggregation`` that averages the adapters' scores."""
@@ -267,20 +267,6 @@ class APASettings(Checked):
         return {name: value for name, value in self.flat().items() if name not in unset}
 
 
-_UNSET: dict[str, object] = {
-    "draw_seed": None,
-    "evidence_samples": 0,
-    "evidence_content": "columns",
-    "evidence_fit": "merged",
-    "evidence_text": None,
-    "evidence_models": [],
-    "evidence_past": "all",
-    "evidence_values": "labels",
-    "history_offset": False,
-    "shard_slices": 1,
-    "skip_unread": False,
-}
-"""Options that do not identify a run while they have these values."""
 GROUPS: dict[str, type] = {
     "backbone": BackboneSettings,
     "samples": SampleSettings,
@@ -291,3 +277,18 @@ GROUPS: dict[str, type] = {
     "aggregation": AggregationSettings,
     "collaborative": CollaborativeSettings,
 }
+_ALWAYS_IDENTIFY = frozenset(
+    "quantization shared_prefixes adapter_type use_rslora feedforward_modules loraplus_lr_ratio fused_shards evidence "
+    "evidence_columns".split()
+)
+"""Options that were added while runs had no identity yet: it names them whatever their values. No other joins them."""
+
+
+def _unset() -> dict[str, object]:
+    """Options that do not identify a run while they have these values, as in :meth:`APASettings.flat`."""
+    declared = ((f.name, facts_of(f).since) for group in GROUPS.values() for f in fields(group))
+    before = {name: since.before for name, since in declared if since and name not in _ALWAYS_IDENTIFY}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in before.items()}
+
+
+_UNSET = _unset()
