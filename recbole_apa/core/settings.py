@@ -278,8 +278,17 @@ GROUPS: dict[str, type] = {
     "collaborative": CollaborativeSettings,
 }
 _ALWAYS_IDENTIFY = frozenset(
-    "quantization shared_prefixes adapter_type use_rslora feedforward_modules loraplus_lr_ratio fused_shards evidence "
-    "evidence_columns".split()
+    [
+        "quantization",
+        "shared_prefixes",
+        "adapter_type",
+        "use_rslora",
+        "feedforward_modules",
+        "loraplus_lr_ratio",
+        "fused_shards",
+        "evidence",
+        "evidence_columns",
+    ]
 )
 """Options that were added while runs had no identity yet: it names them whatever their values. No other joins them."""
 

@@ -14,6 +14,12 @@ from tests.helpers.places import ROOT
 
 DOCS = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.ipynb")])
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), ROOT / "benchmarks" / "README.md"]
+PARTS_OF_BENCHMARKS = {"one_process", "request_jobs", "run"}  # started by others, or explained by themselves
+COMMANDS_OF_BENCHMARKS = [
+    path.stem
+    for path in ROOT.glob("benchmarks/*.py")
+    if "\nif __name__" in path.read_text(encoding="utf-8") and path.stem not in PARTS_OF_BENCHMARKS
+]
 BUILD = "sphinx-build -W --keep-going -b html docs"
 CODE = re.compile(r"^```.*?^```", re.M | re.S)
 OUTSIDE = re.compile(r"\b(DESIGN|HOUSE|TOPK|STYLE|METHODS|ENVIRONMENTS|README)\b|\bTRUST(?:\.md)? \d|\.\./shared")
@@ -98,6 +104,13 @@ def test_tests_and_benchmarks_name_no_document_outside_the_repository(folder):
     files = [path for path in sorted((ROOT / folder).rglob("*.py")) if path != ROOT / "tests/repository/test_book.py"]
     found = {str(path.relative_to(ROOT)): plans.findall(path.read_text(encoding="utf-8")) for path in files}
     assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_every_benchmark_has_a_row_in_its_table():
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `python -m benchmarks.")]
+    named = {name for row in rows for name in re.findall(r"(?:benchmarks|`)\.(\w+)", row.split(" | ")[0])}
+    assert named == set(COMMANDS_OF_BENCHMARKS)
 
 
 def test_documents_that_the_code_names_are_there():
