@@ -45,6 +45,10 @@ COMMANDS = {
         "next_item_quantised --out=OUT/next_item_quantised.json",
         "next_item_quantised --small --out=OUT/next_item_quantised.json",
     ),
+    "slices-quality": (
+        "slices_quality --folder=OUT/slices-quality",
+        "slices_quality --small --folder=OUT/slices-quality",
+    ),
     "unlearning-stream": (
         "unlearning --part=stream --requests=20 --out=OUT/unlearning_stream.json",
         "unlearning --part=stream --requests=4 --train_samples=24 --valid_samples=4 --test_samples=8 "
