@@ -126,7 +126,10 @@ def judged(labels: np.ndarray, users: np.ndarray, scores: Scores, before: Scores
     out: dict[str, dict[str, Any]] = {}
     for name, found in scores.items():
         two = {"now": found, "then": before[name]}
-        aucs, drawn = [auc(labels, x) or np.nan for x in two.values()], resampled_aucs(labels, two, RESAMPLES, 0, users)
+        aucs, drawn = (
+            [np.nan if (value := auc(labels, x)) is None else value for x in two.values()],
+            resampled_aucs(labels, two, RESAMPLES, 0, users),
+        )
         losses = log_losses(labels, found) - log_losses(labels, before[name])
         out[name] = {
             "auc": aucs[0],

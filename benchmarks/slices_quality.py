@@ -76,7 +76,7 @@ def lines_of(pairs: Mapping[int, Mapping[str, Record]]) -> list[list[str]]:
             labels = np.array(pair["before"]["labels"])
             users = np.array([number[user] for user in pair["before"]["users"]])
             scores = {way: np.array(pair[way][kind]) for way in WAYS}
-            found.append([auc(labels, scores[way]) or np.nan for way in WAYS])
+            found.append([np.nan if (value := auc(labels, scores[way])) is None else value for way in WAYS])
             resampled = resampled_aucs(labels, scores, RESAMPLES, 0, users, len(everyone))
             drawn.append(resampled["slices"] - resampled["before"])
             lines.append(line_of(f"{draw}", kind, len(labels), found[-1], drawn[-1]))
