@@ -18,6 +18,7 @@ from recbole_apa.collaborative.fitted import (
     model_names,
     needed_items,
     needed_pairs,
+    scored_of,
     targets_of,
 )
 from recbole_apa.collaborative.item_states import EmbedTexts, ItemStates
@@ -72,6 +73,7 @@ __all__ = [
     "pairs_of",
     "pasts_of",
     "pasts_with",
+    "scored_of",
     "targets_of",
     "training_rows",
 ]

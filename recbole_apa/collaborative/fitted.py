@@ -30,6 +30,11 @@ def model_key(split: str, name: str) -> str:
     return f"{split}.{name}"
 
 
+def scored_of(n_further: int) -> tuple[str, ...]:
+    """What RecBole models score: the samples that are judged and the further rows, if there are any."""
+    return LOOKED_AT if n_further else JUDGED
+
+
 def model_names(scores: Iterable[str]) -> tuple[str, ...]:
     """The RecBole models that names of scores tell of, sorted."""
     start = model_key(VALID, "")
@@ -44,8 +49,8 @@ class Fitted:
     scores: Mapping[str, np.ndarray]
     """Split -> the model's score of each of its samples, in order of sample id, float64; of validation samples by
     neighbours of other users, averages of the adapters' or those of the merged one (``evidence_fit``). Test samples may
-    be missing. And :func:`model_key` -> the term of each sample that a RecBole model adds, of all models for both
-    splits: of one that has not learnt from these samples."""
+    be missing. And :func:`model_key` -> the term of each sample or further row that a RecBole model adds, of all models
+    for each of :func:`scored_of`: of one that has not learnt from these rows."""
     combination: Combination | None
     """None if there is no validation sample."""
     options: TermOptions
@@ -112,6 +117,11 @@ class Fitted:
         return model_names(self.scores)
 
     @property
+    def n_further(self) -> int:
+        """How many further rows the RecBole models have terms of; 0 without models."""
+        return len(self.scores.get(model_key(EVIDENCE, self.models[0]), ())) if self.models else 0
+
+    @property
     def served(self) -> str:
         """What is served: the model alone where nothing could be fitted."""
         return self.combination.served if self.combination else MODEL
@@ -135,14 +145,22 @@ class Fitted:
         Args:
             pasts: of all samples of the split, in order of their ids.
         """
-        columns = [self.scores[model_key(split, name)] for name in self.models]
-        return np.column_stack([self.table(pasts, contents), *columns])
+        return self._with_models(split, self.table(pasts, contents))
+
+    def _with_models(self, split: str, table: np.ndarray) -> np.ndarray:
+        return np.column_stack([table, *(self.scores[model_key(split, name)] for name in self.models)])
 
     def further(self, targets: Targets, contents: Contents) -> FurtherRows | None:
-        """The further rows that evidence is fitted on; None if there are none. Arguments as in :meth:`table`."""
+        """The further rows that evidence is fitted on; None if there are none.
+
+        Args:
+            targets: all of them, in order of their ids.
+            contents: as in :meth:`anew`.
+        """
         if not len(targets):
             return None
-        return FurtherRows(self.table(targets.pasts, contents), targets.labels, targets.users)
+        table = self._with_models(EVIDENCE, self.table(targets.pasts, contents))
+        return FurtherRows(table, targets.labels, targets.users)
 
 
 def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions) -> dict[str, Targets]:

@@ -9,7 +9,6 @@ import numpy as np
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.splits import EVIDENCE
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Targets:
     def of(
         cls, parts: Iterable[RunData], split: str, codes: ItemCodes | None = None, use_ratings: bool = False
     ) -> "Targets":
-        """The samples of a split, or with ``evidence`` :attr:`RunData.evidence_rows`, from some users at a time.
+        """What :meth:`RunData.rows_of` gives, from some users at a time.
 
         Args:
             parts: whole users, each user in one of them; at least all users of the split's samples, or of the
@@ -53,6 +52,6 @@ class Targets:
 
 
 def _of_part(data: RunData, split: str, codes: ItemCodes | None, use_ratings: bool) -> Targets:
-    rows = data.evidence_rows if split == EVIDENCE else data.targets[split]
+    rows = data.rows_of(split)
     pasts = pasts_of(data, rows, use_ratings, codes)
     return Targets(tuple(data.rows.row_ids(rows)), tuple(data.rows.users.texts(rows)), data.rows.labels[rows], pasts)

@@ -8,13 +8,13 @@ import numpy as np
 
 from recbole_apa.backbone.text_states import TextStates
 from recbole_apa.collaborative import (
-    JUDGED,
     Contents,
     Fitted,
     ItemCodes,
     TermOptions,
     model_key,
     needed_items,
+    scored_of,
     targets_of,
 )
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
@@ -92,7 +92,7 @@ def model_terms(
     if not settings.models:
         return {}
     if not inputs.trains_models:
-        sizes = {split: len(data.targets[split]) for split in JUDGED}
+        sizes = {split: len(data.rows_of(split)) for split in scored_of(len(data.evidence_rows))}
         return {model_key(split, name): np.zeros(n) for name in settings.models for split, n in sizes.items()}
     if inputs.evidence_models is None:
         raise SettingsError(

@@ -94,6 +94,11 @@ class CombinedScores:
                 f"{store.place}: the columns of the items are not those that {', '.join(fitted.models)} learnt from; "
                 "restore the .item file"
             )
+        if fitted.models and fitted.n_further != len(data.evidence_rows):
+            raise RunError(
+                f"{store.place}: its evidence has terms of {fitted.n_further} further rows, expected "
+                f"{len(data.evidence_rows)}; restore the run folder from a copy"
+            )
         states = contents.states
         known = dict(zip(contents.texts, states.values, strict=True)) if states else {}
         return cls(fitted, data, contents, settings, TextStates(model.engine, known))

@@ -53,10 +53,10 @@ class ToTrain:
 
 @dataclass(frozen=True)
 class ModelTerms:
-    """What RecBole models say about the validation and test samples of some rows."""
+    """What RecBole models say about the validation and test samples of some rows, and the further rows."""
 
     scores: dict[str, np.ndarray] = field(default_factory=dict)
-    """:func:`~recbole_apa.collaborative.model_key` -> its term of each sample, in order of sample id, float64."""
+    """:func:`~recbole_apa.collaborative.model_key` -> its term of each row, in order of their ids, float64."""
     failed: dict[str, str] = field(default_factory=dict)
     """Model -> what about these rows it cannot learn from; its terms are zeros."""
 

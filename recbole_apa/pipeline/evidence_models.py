@@ -1,6 +1,6 @@
 """RecBole models as terms of a run's evidence: trained on the rows of its training period, on a CPU, by its seed.
 
-A model sees no row of validation or test samples, not even the names in them: the epoch is chosen on a tenth of the
+A model sees no row of the validation or test period, not even the names in them: the epoch is chosen on a tenth of the
 training rows, by the hash of each row's id, so that forgetting a row moves no other one to the other side.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recbole_apa.collaborative import JUDGED, model_key
+from recbole_apa.collaborative import model_key, scored_of
 from recbole_apa.collaborative.terms import log_odds
 from recbole_apa.core.errors import APAError, TrainingError
 from recbole_apa.core.log_levels import warnings_alone
@@ -117,7 +117,7 @@ def _one_thread() -> Iterator[None]:
 
 def evidence_models_of(config: APAConfig) -> Callable[[RunData, Path | None], ModelTerms]:
     """A function (rows, folder of the run that is written) that trains the models of a run's evidence and scores its
-    validation and test samples.
+    validation and test samples and the further rows.
 
     A model that cannot learn from the rows there are has zeros for terms, and is named as failed. Any other failure
     may be of the machine, and is raised: else the terms would depend on it.
@@ -139,7 +139,7 @@ def evidence_models_of(config: APAConfig) -> Callable[[RunData, Path | None], Mo
 
 
 def _add(out: ModelTerms, config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run: Path | None) -> None:
-    which = {split: in_order(data, data.targets[split]) for split in JUDGED}
+    which = {split: in_order(data, data.rows_of(split)) for split in scored_of(len(data.evidence_rows))}
     why = rows.why_unfit(name, Layout.of(config))
     if why:
         out.failed[name] = why

@@ -71,24 +71,8 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
     if asked != NONE:
         _refuse_models(models)
     settled = NONE if why or asked == NONE else COUNTS
-    samples = _settled_samples(config[SAMPLES], given, settled, models)
+    samples = 0 if settled == NONE else config[SAMPLES]
     return {EVIDENCE: settled, MODELS: models, SAMPLES: samples, **_settled_content(config, given, settled)}
-
-
-def _settled_samples(
-    asked: int | None, given: Mapping[str, object], evidence: str, models: Sequence[str]
-) -> int | None:
-    """How many further rows evidence is fitted on: none where there is none, or where RecBole models are, which score
-    validation and test samples alone.
-
-    Raises:
-        SettingsError: some are asked for beside models.
-    """
-    if models and given.get(SAMPLES, 0) != 0:
-        raise SettingsError(
-            f"{SAMPLES}: found {asked} beside {MODELS}: {list(models)}; expected 0: these models score samples alone"
-        )
-    return 0 if models or evidence == NONE else asked
 
 
 def _settled_content(config: "Config", given: Mapping[str, object], evidence: str) -> dict[str, object]:

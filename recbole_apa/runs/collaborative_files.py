@@ -15,9 +15,11 @@ from recbole_apa.collaborative import (
     TermOptions,
     model_key,
     model_names,
+    scored_of,
 )
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_json, write_whole
+from recbole_apa.data.splits import EVIDENCE
 from recbole_apa.runs.files import RunFiles
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, ITEM_STATES, MEMORY, METRICS
@@ -89,8 +91,11 @@ def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
     """:attr:`Fitted.scores`; see :func:`load_collaborative`."""
     scores, path = _arrays(files, COLLABORATIVE_SCORES), files.folder / COLLABORATIVE_SCORES
     seen = files.lineage()
-    n_samples = {"valid": len(seen.get(MEMORY, {})), "test": len(seen.get(METRICS, {}))}
-    of_models = {model_key(split, name) for split in JUDGED for name in model_names(scores)}
+    models = model_names(scores)
+    # how many further rows there are is not in the lineage: all models have as many
+    n_further = next((len(scores[key]) for name in models if (key := model_key(EVIDENCE, name)) in scores), 0)
+    n_samples = {"valid": len(seen.get(MEMORY, {})), "test": len(seen.get(METRICS, {})), EVIDENCE: n_further}
+    of_models = {model_key(split, name) for split in scored_of(n_further) for name in models}
     if not {"valid"} | of_models <= set(scores) <= {*JUDGED, *of_models}:
         raise RunError(f"{path} holds {', '.join(sorted(scores)) or 'nothing'}, expected valid and test; {_RESTORE}")
     for name, values in scores.items():

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from recbole_apa import APAConfig, add, audit, run, unlearn, verify
+from recbole_apa import add, audit, run, unlearn, verify
 from recbole_apa.collaborative import ItemCodes, Targets
-from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.index.rows import VALID
 from recbole_apa.runs.collaborative_files import load_collaborative
@@ -133,12 +132,3 @@ def test_rows_are_the_same_from_parts_of_the_users(made):
     data, codes = made.data.train_set.run_data, made.trainer.combined.fitted.statistics.codes
     whole = Targets.of([data], "evidence", codes)
     assert whole.ids == tuple(sorted(ids_of(made)[0])) and len(whole.pasts) == len(whole)
-
-
-def test_beside_models_there_are_none(options):
-    def settled(**changes):
-        return APAConfig("APA", "board", None, {**options, **changes})["evidence_samples"]
-
-    assert settled() == 2000 and settled(evidence="none") == 0 and settled(evidence=["counts", "FM"]) == 0
-    with pytest.raises(SettingsError, match="evidence_samples: found 5 beside"):
-        settled(evidence=["counts", "FM"], evidence_samples=5)
