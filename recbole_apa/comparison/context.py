@@ -33,6 +33,7 @@ from recbole_apa.runs.lock import run_lock
 
 if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
+    from recbole_apa.pipeline.evidence_models import EvidenceModel
 
 SCRATCH = ".scratch"
 DRAW = "draw_seed"
@@ -69,6 +70,8 @@ class ComparisonContext:
     """Labels that adapters learn from, by what differs in training."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The options as they were given."""
+    models: "dict[str, EvidenceModel]" = field(default_factory=dict)
+    """RecBole models of the evidence, trained on all rows of the training period."""
     all_test_rows: bool = False
     """Whether methods without a language model score every row of the test split, drawn or not."""
 

@@ -44,7 +44,8 @@ from recbole_apa.core.files.whole import write_json
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.metrics import auc
-from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, FIT, TEXT, VALUES
+from recbole_apa.pipeline.evidence_models import models_of
+from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, FIT, MODELS, TEXT, VALUES
 from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.pipeline.recbole_models import check_baseline_options
 from recbole_apa.pipeline.recbole_names import find_model, learns_labelled_sequences
@@ -237,6 +238,8 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
             settings |= {name: context.config[name] for name in (CONTENT, TEXT)}
         if context.config[VALUES] != "labels":
             settings[VALUES] = context.config[VALUES]
+        if models_of(context.config):
+            settings[MODELS] = list(models_of(context.config))
         if reads_language(row):  # rows of before had the costs of the model alone
             settings["costs"] = "with evidence"
             if context.config[FIT] != "merged":

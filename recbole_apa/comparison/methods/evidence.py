@@ -1,7 +1,8 @@
-"""Collaborative statistics without a language model, as methods: item means, biases, neighbours and content, combined
-on the validation samples."""
+"""Collaborative statistics without a language model, as methods: item means, biases, neighbours, content and what
+RecBole models say (``evidence_models``), combined on the validation samples and further rows."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,26 +22,65 @@ from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.index.rows import TEST
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.run_data import RunData
+from recbole_apa.pipeline.evidence_models import EvidenceModel, models_of, train_model
 
 EVIDENCE, SHOWN, FIXED = "Evidence", "Evidence-shown", "Evidence-fixed"
 EVIDENCE_ROWS = (EVIDENCE, SHOWN, FIXED)
+NamedPairs = tuple[Sequence[str], Sequence[str]]
+"""Users and items by name, (n,) each."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Statistics, and the items by code."""
+    """Statistics, trained models, and the items by code."""
 
     source: Source
     names: list[str]
     """Those of the data, and after them candidates that nobody rated."""
+    models: tuple[EvidenceModel, ...] = ()
+    """RecBole models whose scores are terms as well."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms."""
+        return (*self.source.names, *(model.name for model in self.models))
+
+    def table(self, pasts: Pasts, pairs: NamedPairs) -> np.ndarray:
+        """Terms of n targets, (n, f).
+
+        Args:
+            pairs: each target's user and item. Lists are ranked without models: ``evidence`` refuses them there.
+        """
+        return np.column_stack([self.source.table(pasts), *(model.terms(*pairs) for model in self.models)])
 
     def pasts(self, data: RunData, targets: np.ndarray) -> Pasts:
         """The whole past of some targets, with the values that are summed up."""
         return pasts_of(data, targets, self.source.options.use_ratings)
 
 
+def models_for(context: ComparisonContext, data: RunData) -> tuple[EvidenceModel, ...]:
+    """The models that ``evidence_models`` names, trained on some rows; once on the comparison's own.
+
+    Args:
+        data: the comparison's rows, or what a request leaves of them.
+
+    Raises:
+        TrainingError: one cannot be trained on these rows.
+    """
+    names, known = models_of(context.config), context.models if data is context.run_data else {}
+    for name in names:
+        if name not in known:
+            known[name] = train_model(context.config, name, data)
+    return tuple(known[name] for name in names)
+
+
 def asked_of(context: ComparisonContext, data: RunData) -> Asked:
-    """Statistics of the rows of the training period; no label of a validation or test row is in them."""
+    """Statistics of the rows of the training period, and models trained on them; no label of a validation or test row
+    is in them.
+
+    Raises:
+        TrainingError: a model cannot be trained on these rows.
+    """
     names, known = list(data.rows.items.names), set(data.rows.items.names)
     candidates = {item for items in context.ranking.items for item in items} if context.ranking else set()
     names += sorted(candidates - known)
@@ -48,7 +88,8 @@ def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     options = TermOptions(use_ratings=settings.evidence_values == "ratings")
     rows = training_rows(data, options.use_ratings)
     contents = Contents.embedded(settings, data.texts, names, np.arange(len(names)), text_states_of(context))
-    return Asked(Source(rows, ItemSums.of(rows, len(names)), contents.options(options), contents), names)
+    source = Source(rows, ItemSums.of(rows, len(names)), contents.options(options), contents)
+    return Asked(source, names, models_for(context, data))
 
 
 class EvidenceMethod:
@@ -65,6 +106,7 @@ class EvidenceMethod:
 
         Raises:
             DataError: there is no validation sample.
+            TrainingError: a model of the evidence cannot be trained.
         """
         start = time.perf_counter()
         asked, fitted = self._made = self._fit(self.context.run_data)
@@ -76,7 +118,7 @@ class EvidenceMethod:
         if not len(targets):
             raise DataError(f"{self.rows[0]} is fitted on validation samples, found none; raise valid_samples")
         asked, rows = asked_of(self.context, data), fitted_on(data)
-        table = asked.source.table(self._pasts(asked, data, rows))
+        table = asked.table(self._pasts(asked, data, rows), named_pairs(data, rows))
         return asked, Logistic.fit(table, data.rows.labels[rows], RIDGE)
 
     def _pasts(self, asked: Asked, data: RunData, targets: np.ndarray) -> Pasts:
@@ -92,7 +134,7 @@ class EvidenceMethod:
         data, targets = self.context.run_data, self.context.tested.targets
         pasts = untested_pasts(asked, data, targets) if row == FIXED else self._pasts(asked, data, targets)
         pasts = judged_pasts(self.context, pasts, asked)
-        scores = fitted.scores(asked.source.table(pasts))
+        scores = fitted.scores(asked.table(pasts, named_pairs(data, targets)))
         return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:
@@ -121,9 +163,12 @@ class Joined:
         data = data or context.run_data
         asked = asked_of(context, data)
         targets = data.targets["valid"]
-        table, users = asked.source.table(asked.pasts(data, targets)), data.rows.users.texts(targets)
+        table, users = (
+            asked.table(asked.pasts(data, targets), named_pairs(data, targets)),
+            data.rows.users.texts(targets),
+        )
         further = further_of(asked, data)
-        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, further))
+        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.terms, further))
 
     @property
     def n_parameters(self) -> int:
@@ -136,8 +181,9 @@ class Joined:
         Args:
             scores: the model's, of what is judged, (n,).
         """
-        pasts = judged_pasts(context, self.asked.pasts(context.run_data, context.run_data.targets["test"]), self.asked)
-        return self.fitted.scores(self.asked.source.table(pasts), scores)[BOTH]
+        targets = context.run_data.targets["test"]
+        pasts = judged_pasts(context, self.asked.pasts(context.run_data, targets), self.asked)
+        return self.fitted.scores(self.asked.table(pasts, named_pairs(context.run_data, targets)), scores)[BOTH]
 
 
 def fitted_on(data: RunData) -> np.ndarray:
@@ -151,7 +197,8 @@ def further_of(asked: Asked, data: RunData) -> FurtherRows | None:
     rows = data.evidence_rows
     if not len(rows):
         return None
-    return FurtherRows(asked.source.table(asked.pasts(data, rows)), data.rows.labels[rows], data.rows.users.texts(rows))
+    table = asked.table(asked.pasts(data, rows), named_pairs(data, rows))
+    return FurtherRows(table, data.rows.labels[rows], data.rows.users.texts(rows))
 
 
 def rows_behind(data: RunData) -> np.ndarray:
@@ -167,6 +214,11 @@ def untested_pasts(asked: Asked, data: RunData, targets: np.ndarray) -> Pasts:
     seen = [past[roles[past] != TEST] for past in shown]
     items, use_ratings = codes.of(data.rows.items.take(targets)), asked.source.options.use_ratings
     return pasts_with(data, items, seen, use_ratings, codes)
+
+
+def named_pairs(data: RunData, targets: np.ndarray) -> NamedPairs:
+    """The user and the item of each of some rows."""
+    return data.rows.users.texts(targets), data.rows.items.texts(targets)
 
 
 def judged_pasts(context: ComparisonContext, pasts: Pasts, asked: Asked) -> Pasts:

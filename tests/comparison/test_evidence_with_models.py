@@ -1,0 +1,64 @@
+"""Rows of evidence that has RecBole models among its terms (``evidence_models``)."""
+
+import numpy as np
+import pytest
+
+from recbole_apa import run
+from recbole_apa.collaborative import ALONE
+from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.methods import evidence
+from recbole_apa.comparison.registry import make_methods
+from recbole_apa.comparison.run_methods import _key
+
+GIVEN = {"valid_samples": 8, "evidence": ["counts", "FM"]}
+
+
+@pytest.fixture
+def opened(options, work_folder, tmp_path):
+    def open_it(**changes):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return open_context("board", [], {**options, **GIVEN, **changes}, folder)
+
+    return open_it
+
+
+def trained_names(patch):
+    """The models that are trained from now on, as they are."""
+    names, train = [], evidence.train_model
+    patch.setattr(evidence, "train_model", lambda *given: (names.append(given[1]), train(*given))[1])
+    return names
+
+
+def test_a_row_has_the_scores_that_a_run_with_these_models_has(opened, options, tmp_path, monkeypatch):
+    context, names = opened(), trained_names(monkeypatch)
+    (method,) = make_methods(context, ["Evidence"])
+    method.fit(1)
+    found = method.score("Evidence").scores
+    made = run("APA", "board", config_dict={**options, **GIVEN, "epochs": 1, "baselines": []}, run_dir=tmp_path / "run")
+    part = made.data.test_set
+    assert [s.sample_id for s in part.samples] == [s.sample_id for s in context.splits["test"]]
+    told = made.trainer.combined.scores_of(part, np.full(len(part.samples), 0.5))
+    assert found == pytest.approx(told[ALONE], abs=1e-9)
+    (plain,) = make_methods(opened(evidence="counts"), ["Evidence"])
+    plain.fit(1)
+    assert np.abs(plain.score("Evidence").scores - found).max() > 1e-4 and names == ["FM"]
+
+
+def test_a_model_is_trained_once_for_all_rows_and_again_on_what_a_request_leaves(opened, monkeypatch):
+    context, names = opened(), trained_names(monkeypatch)
+    methods = make_methods(context, ["Evidence", "Evidence-shown", "Evidence-fixed"])
+    before = {}
+    for method in methods:
+        method.fit(1)
+        before[method.rows[0]] = method.score(method.rows[0]).scores
+    assert names == ["FM"]
+    methods[0].unlearn()
+    assert names == ["FM", "FM"] and context.models["FM"] is not methods[0]._made[0].models[0]
+    assert methods[0].score("Evidence").scores.tolist() != before["Evidence"].tolist()
+
+
+def test_stored_rows_are_of_the_models_that_were_asked_for(opened):
+    named, bare = opened(), opened(evidence="counts")
+    assert _key(named, "Evidence", {}) != _key(bare, "Evidence", {})
+    assert _key(named, "FM", {}) == _key(bare, "FM", {})
