@@ -41,6 +41,10 @@ COMMANDS = {
         "requests_at_size --small --out=OUT/requests_1m.json",
     ),
     "step-sizes": ("step_sizes --out=OUT/step-sizes", "step_sizes --small --out=OUT/step-sizes"),
+    "evidence-with-models": (
+        "evidence_with_models --out=OUT/evidence_with_models.json",
+        "evidence_with_models --small --out=OUT/evidence_with_models.json",
+    ),
     "next-item-quantised": (
         "next_item_quantised --out=OUT/next_item_quantised.json",
         "next_item_quantised --small --out=OUT/next_item_quantised.json",
