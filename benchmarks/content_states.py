@@ -1,4 +1,4 @@
-"""What states of item texts say on the development rows of :mod:`benchmarks.collaborative`, for several widths.
+"""What states of item texts say on the rows of :mod:`benchmarks.development_rows`, for several widths.
 
 Terms without content, with the columns', with the states', and with both are combined on the development validation
 rows and judged on the development test rows; nothing else of ml-100k is read. The default backbone reads each item's
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.collaborative import Development, read, write_training_period
 from benchmarks.command import begin, command, keep
+from benchmarks.development_rows import Development, read, write_training_period
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.text_states import TextStates

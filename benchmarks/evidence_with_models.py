@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.collaborative import write_training_period
 from benchmarks.command import begin, command, keep
+from benchmarks.development_rows import write_training_period
 from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.methods.evidence import EVIDENCE, EvidenceMethod
 from recbole_apa.evaluation.metrics import auc, mean_log_loss, uauc, user_numbers

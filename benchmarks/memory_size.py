@@ -3,12 +3,12 @@
     python -m benchmarks.memory_size --out=FILE.jsonl [--sizes=250,125,64] [--draws=1,2]
     python -m benchmarks.memory_size --small --out=FILE.jsonl
 
-The validation and test rows of the default's split are removed from ml-100k first (benchmarks/collaborative.py). A run
-is trained for each draw, with the largest memory. A smaller one is drawn as the option `valid_samples` draws it, out of
-the same samples; tau, n, the weights and what evidence is fitted on follow from it, and the adapters stay. Each line of
-JSON is one memory; the differences are from the draw's largest one, with intervals over users. "Fitted on averages":
-the combination is fitted on the mean of the adapters' predictions, which needs no pass with merged ones. A draw that is
-not complete in the file is made again.
+The validation and test rows of the default's split are removed from ml-100k first (benchmarks/development_rows.py). A
+run is trained for each draw, with the largest memory. A smaller one is drawn as the option `valid_samples` draws it,
+out of the same samples; tau, n, the weights and what evidence is fitted on follow from it, and the adapters stay. Each
+line of JSON is one memory; the differences are from the draw's largest one, with intervals over users. "Fitted on
+averages": the combination is fitted on the mean of the adapters' predictions, which needs no pass with merged ones. A
+draw that is not complete in the file is made again.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 from tabulate import tabulate
 from torch import Tensor
 
-from benchmarks.collaborative import write_training_period
+from benchmarks.development_rows import write_training_period
 from benchmarks.protocol import commit
 from benchmarks.resumed import kept_rows
 from recbole_apa import APAConfig, run

@@ -3,7 +3,7 @@
     python -m benchmarks.model_adds --out=FILE.jsonl [--only="default;genres in lines"]
 
 The validation and test rows of the default's split are removed from ml-100k first, and the rest is split again by the
-same rule (benchmarks/collaborative.py). Each line of JSON is one run: evidence alone and with APA's logit, fitted on
+same rule (benchmarks/development_rows.py). Each line of JSON is one run: evidence alone and with APA's logit, fitted on
 the run's validation rows and judged on its test rows, with the difference and its interval over users. A run goes to
 the file when it ends, and what is already there is not trained again; the table is printed at the end.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.collaborative import write_training_period
+from benchmarks.development_rows import write_training_period
 from benchmarks.protocol import commit
 from benchmarks.resumed import go_on, kept_rows
 from recbole_apa import run

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.execution import ExecutionSettings, PlacementSettings
 from recbole_apa.core.option import Option, Says, choices_of, facts_of, field_docs
 from recbole_apa.core.settings import GROUPS, APASettings
@@ -83,3 +84,19 @@ def docs() -> Mapping[str, str]:
     """What each option does, on one line: the docstring under its field."""
     groups = {group: field_docs(group) for group in (*DECIDING, *EXECUTION)}
     return {name: groups[row.group][name] for name, row in OPTIONS.items()}
+
+
+ALWAYS_IDENTIFY = frozenset(
+    {"quantization", "shared_prefixes", "adapter_type", "use_rslora", "feedforward_modules", "loraplus_lr_ratio"}
+    | {"fused_shards", "evidence", "evidence_columns"}
+)
+"""Options that were added while runs had no identity yet: it names them whatever their values. No other joins them."""
+
+
+def identifying(settings: APASettings) -> dict[str, object]:
+    """What identifies a run: all options of its settings, without later ones while they have the values that change
+    nothing, and without those of statistics that the run does not have."""
+    told = settings.flat()
+    unset = {name for name, value in LATER_OPTIONS.items() if name in told and told[name] == value} - ALWAYS_IDENTIFY
+    unset |= set() if settings.collaborative.counts else {f.name for f in fields(CollaborativeSettings)}
+    return {name: value for name, value in told.items() if name not in unset}

@@ -4,12 +4,12 @@ Every field is one key of ``properties/model/APA.yaml`` and one ``--key=value`` 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.option import Bounds, Checked, Says, Since, facts_of, option
+from recbole_apa.core.option import Bounds, Checked, Says, Since, option
 
 AVERAGED = "prediction"
 """The ``aggregation`` that averages the adapters' scores."""
@@ -259,13 +259,6 @@ class APASettings(Checked):
         the one that is served where evidence is fitted on averages."""
         return AVERAGED if self.collaborative.fits_averages else self.aggregation.aggregation
 
-    def identifying(self) -> dict[str, Any]:
-        """As :meth:`flat`, without later options while they have the values that change nothing, and without those of
-        statistics that the run does not have: what identified a run before those options existed."""
-        unset = {name for name, value in _UNSET.items() if self.flat()[name] == value}
-        unset |= set() if self.collaborative.counts else {f.name for f in fields(CollaborativeSettings)}
-        return {name: value for name, value in self.flat().items() if name not in unset}
-
 
 GROUPS: dict[str, type] = {
     "backbone": BackboneSettings,
@@ -277,27 +270,3 @@ GROUPS: dict[str, type] = {
     "aggregation": AggregationSettings,
     "collaborative": CollaborativeSettings,
 }
-_ALWAYS_IDENTIFY = frozenset(
-    [
-        "quantization",
-        "shared_prefixes",
-        "adapter_type",
-        "use_rslora",
-        "feedforward_modules",
-        "loraplus_lr_ratio",
-        "fused_shards",
-        "evidence",
-        "evidence_columns",
-    ]
-)
-"""Options that were added while runs had no identity yet: it names them whatever their values. No other joins them."""
-
-
-def _unset() -> dict[str, object]:
-    """Options that do not identify a run while they have these values, as in :meth:`APASettings.flat`."""
-    declared = ((f.name, facts_of(f).since) for group in GROUPS.values() for f in fields(group))
-    before = {name: since.before for name, since in declared if since and name not in _ALWAYS_IDENTIFY}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in before.items()}
-
-
-_UNSET = _unset()

@@ -2,6 +2,7 @@
 
 from recbole.config import Config
 
+from recbole_apa.core.option_table import identifying
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.model.apa import APA
 from recbole_apa.runs.store import RunIdentity
@@ -17,7 +18,7 @@ def identity_of(config: Config, model: APA, dataset: APADataset, secret: bytes) 
     """
     digest = dataset.digest(secret)
     return RunIdentity(
-        settings=model.settings.identifying(),
+        settings=identifying(model.settings),
         options=config.plain_options(),
         dataset=digest.hex(),
         dataset_sums=digest.text(),

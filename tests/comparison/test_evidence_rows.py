@@ -1,4 +1,4 @@
-"""Rows of collaborative statistics alone, APA with them, and every row of the test split."""
+"""Rows of collaborative statistics alone, and APA with them."""
 
 import json
 from types import SimpleNamespace
@@ -9,18 +9,15 @@ import pytest
 from recbole_apa import compare
 from recbole_apa.backbone import text_states
 from recbole_apa.collaborative.pasts import pasts_of
-from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.measured import measure
 from recbole_apa.comparison.methods import sharded
 from recbole_apa.comparison.methods.evidence import Joined, asked_of, fitted_on, untested_pasts
 from recbole_apa.comparison.registry import make_methods
-from recbole_apa.comparison.report.all_rows import all_rows_table
-from recbole_apa.comparison.report.judging import Judging
-from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.comparison.run_methods import _key
 from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.data.baseline_rows import split_targets
 from recbole_apa.data.index.rows import TEST, TRAIN, VALID
+from tests.helpers.compared import with_other_label
 
 CONTEXT_FREE = (
     "Evidence",
@@ -34,11 +31,11 @@ CONTEXT_FREE = (
 
 
 @pytest.fixture
-def opened(options, work_folder, tmp_path):
+def opened(opened):
+    """Opens a comparison with few validation samples, and with every row of the test split where asked to."""
+
     def open_it(whole=False, **changes):
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        folder.mkdir()
-        context = open_context("board", [], {**options, "valid_samples": 8, **changes}, folder)
+        context = opened(**{"valid_samples": 8, **changes})
         context.all_test_rows = whole
         return context
 
@@ -50,15 +47,7 @@ def test_a_planted_test_label_moves_no_sum_no_coefficient_and_no_other_users_sco
 ):
     context = opened()
     sample = context.splits["test"][0]
-    (tmp_path / "data" / "board").mkdir(parents=True)
-    lines = (data_folder / "board" / "board.inter").read_text().splitlines()
-    for n, line in enumerate(lines):
-        words = line.split("\t")
-        if words[:2] == [sample.user_id, sample.item_id]:
-            lines[n] = "\t".join([*words[:2], "2" if sample.label else "5", words[3]])
-    (tmp_path / "data" / "board" / "board.inter").write_text("\n".join(lines) + "\n")
-    (tmp_path / "data" / "board" / "board.item").write_bytes((data_folder / "board" / "board.item").read_bytes())
-    planted = opened(data_path=str(tmp_path / "data"))
+    planted = opened(data_path=with_other_label(data_folder, tmp_path / "data", sample))
     assert planted.splits["test"][0].label != sample.label
     for name in ("Evidence", "Evidence-shown"):
         (mine,), (theirs,) = make_methods(context, [name]), make_methods(planted, [name])
@@ -209,56 +198,6 @@ def test_a_row_with_evidence_has_its_own_labels_seconds_parameters_and_requests(
         assert joined.figures[f"drawn_{kind}_seconds"] > seconds > plain.figures[f"drawn_{kind}_seconds"]
     # the second fit, after the request, has one row less
     assert [len(each.asked.source.rows) for each in asked] == [sum(roles == TRAIN), sum(roles == TRAIN) - 1]
-
-
-def test_the_table_of_all_test_rows_is_paired_and_by_users():
-    rng = np.random.default_rng(0)
-    users = np.repeat(np.arange(60), 20)
-    labels = rng.integers(0, 2, len(users))
-    good, poor = labels + rng.normal(size=len(users)), rng.random(len(users))
-    samples = {"label": [1, 0], "user": [0, 0], "all_label": labels.tolist(), "all_user": users.tolist()}
-    rows = [
-        Row("Evidence", 1, DONE, figures={"logloss": 0.1}, all_scores=good.tolist()),
-        Row("BPR", 1, DONE, all_scores=poor.tolist()),
-        Row("Same", 1, DONE, all_scores=good.tolist()),
-        Row("APA(D)", 1, DONE),
-    ]
-    (head, lines), note = all_rows_table(rows, Judging({1: samples}))
-    table = {line[0]: dict(zip(head, line, strict=True)) for line in lines}
-    assert list(table) == ["Evidence", "BPR", "Same"] and "1200 test samples of 60 users" in note
-    for figure, interval in (("AUC", "95 % interval"), ("UAUC", "95 % interval by users")):
-        gap = f"{figure} minus Evidence"
-        assert table["Evidence"][gap] == table["Evidence"][interval] == ""
-        assert table["Same"][gap] == "+0.0000" and table["Same"][interval] == "+0.0000 to +0.0000"
-        low, high = map(float, table["BPR"][interval].split(" to "))
-        assert low < float(table["BPR"][gap]) < high < 0
-        told = float(table["BPR"][figure]) - float(table["Evidence"][figure])
-        assert float(table["BPR"][gap]) == pytest.approx(told, abs=1e-4)
-    assert table["BPR"]["LogLoss"] == "-" != table["Evidence"]["LogLoss"] and table["BPR"]["UAUC"] != "-"
-    assert "Evidence has the highest UAUC" in note and note.endswith("for Same +0.0000 (+0.0000 to +0.0000).")
-    assert all_rows_table(rows[3:], Judging({1: samples})) is None
-
-
-def test_uauc_of_all_test_rows_is_resampled_by_users_if_intervals_are_by_rows():
-    """60 users, half of whom a row ranks rightly and half wrongly: with rows resampled the interval would be narrow."""
-    users = np.repeat(np.arange(60), 20)
-    labels = np.tile([1, 0], 600)
-    samples = {"label": [1, 0], "user": [0, 0], "all_label": labels.tolist(), "all_user": users.tolist()}
-    noise = np.random.default_rng(0).random(len(users))
-    turned = np.where(users % 2, labels, 1 - labels) + noise / 10
-    rows = [Row(name, 1, DONE, all_scores=kept.tolist()) for name, kept in (("Pop", noise), ("Turned", turned))]
-    (head, lines), note = all_rows_table(rows, Judging({1: samples}, by_users=False))
-    ends = dict(zip(head, lines[1], strict=True))
-    by_rows, by_users = (ends[name].split(" to ") for name in ("95 % interval", "95 % interval by users"))
-    assert np.diff(list(map(float, by_users))) > 3 * np.diff(list(map(float, by_rows)))
-    assert "contains 0 for" in note
-
-
-def test_all_test_rows_of_few_users_have_no_uauc():
-    samples = {"label": [1, 0], "user": [0, 0], "all_label": [1, 0] * 10, "all_user": [0] * 20}
-    rows = [Row(name, 1, DONE, all_scores=np.random.default_rng(n).random(20).tolist()) for n, name in enumerate("ab")]
-    (_, lines), note = all_rows_table(rows, Judging({1: samples}))
-    assert lines[1][2] == "-" and lines[1][-2:] == ["", ""] != lines[1][-4:-2] and "highest" not in note
 
 
 def test_compare_has_the_rows(options, work_folder, tmp_path):

@@ -5,22 +5,11 @@ import pytest
 
 from recbole_apa import run
 from recbole_apa.collaborative import ALONE
-from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.methods import evidence
 from recbole_apa.comparison.registry import make_methods
 from recbole_apa.comparison.run_methods import _key
 
 GIVEN = {"valid_samples": 8, "evidence": ["counts", "FM"]}
-
-
-@pytest.fixture
-def opened(options, work_folder, tmp_path):
-    def open_it(**changes):
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        folder.mkdir()
-        return open_context("board", [], {**options, **GIVEN, **changes}, folder)
-
-    return open_it
 
 
 def trained_names(patch):
@@ -31,7 +20,7 @@ def trained_names(patch):
 
 
 def test_a_row_has_the_scores_that_a_run_with_these_models_has(opened, options, tmp_path, monkeypatch):
-    context, names = opened(), trained_names(monkeypatch)
+    context, names = opened(**GIVEN), trained_names(monkeypatch)
     (method,) = make_methods(context, ["Evidence"])
     method.fit(1)
     found = method.score("Evidence").scores
@@ -40,13 +29,13 @@ def test_a_row_has_the_scores_that_a_run_with_these_models_has(opened, options, 
     assert [s.sample_id for s in part.samples] == [s.sample_id for s in context.splits["test"]]
     told = made.trainer.combined.scores_of(part, np.full(len(part.samples), 0.5))
     assert found == pytest.approx(told[ALONE], abs=1e-9)
-    (plain,) = make_methods(opened(evidence="counts"), ["Evidence"])
+    (plain,) = make_methods(opened(**{**GIVEN, "evidence": "counts"}), ["Evidence"])
     plain.fit(1)
     assert np.abs(plain.score("Evidence").scores - found).max() > 1e-4 and names == ["FM"]
 
 
 def test_a_model_is_trained_once_for_all_rows_and_again_on_what_a_request_leaves(opened, monkeypatch):
-    context, names = opened(), trained_names(monkeypatch)
+    context, names = opened(**GIVEN), trained_names(monkeypatch)
     methods = make_methods(context, ["Evidence", "Evidence-shown", "Evidence-fixed"])
     before = {}
     for method in methods:
@@ -59,6 +48,6 @@ def test_a_model_is_trained_once_for_all_rows_and_again_on_what_a_request_leaves
 
 
 def test_stored_rows_are_of_the_models_that_were_asked_for(opened):
-    named, bare = opened(), opened(evidence="counts")
+    named, bare = opened(**GIVEN), opened(**{**GIVEN, "evidence": "counts"})
     assert _key(named, "Evidence", {}) != _key(bare, "Evidence", {})
     assert _key(named, "FM", {}) == _key(bare, "FM", {})

@@ -12,8 +12,7 @@ from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.evaluation.metrics import auc
-
-COSTS = ("train_seconds", "unlearn_seconds", "unlearn_shards_hit", "n_shards", "inference_ms_per_sample")
+from tests.helpers.compared import COSTS
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from recbole_apa.comparison.row import DONE, FAILED, Row
 from recbole_apa.evaluation.evidence_figures import added_figures
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.scored_split import ScoredSplit
+from tests.helpers.compared import COSTS
 
 BOTH = "APA(D)+Evidence"
 USERS = np.repeat(np.arange(40), 10)
 LABELS = np.random.default_rng(0).integers(0, 2, len(USERS))
-COSTS = ("train_seconds", "unlearn_seconds", "unlearn_shards_hit", "n_shards", "inference_ms_per_sample")
 
 
 def row_of(name, strength, seed, labels=LABELS):

@@ -1,89 +1,35 @@
 """The independent check before a certificate: hiding is broken on purpose, each time another way, and nothing is
 certified."""
 
-import shutil
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.core.errors import CertificateError, RunError
-from recbole_apa.data.forgotten import PAIR, USER, Forgotten, Scope
-from recbole_apa.data.index.change import Change
+from recbole_apa import audit, unlearn, verify
+from recbole_apa.core.errors import CertificateError
 from recbole_apa.data.samples import LabelledItems
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.search.reach import _n_told
 from recbole_apa.evidence.search.sought import Sought
-from recbole_apa.runs import keep_index
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import light_stage, touched
-from recbole_apa.unlearning.session import Session
+from tests.helpers.broken_hiding import (
+    FOLDER,
+    digests_are_somebody_elses,
+    from_the_index_alone,
+    half_of_the_rows_are_hidden,
+    histories_are_made_of_all_rows,
+    nothing_is_hidden,
+    one_row_of_a_pair_is_kept_of_the_request,
+    only_whole_users_are_hidden,
+    somebody_else_is_hidden_too,
+    statistics_count_what_is_hidden,
+    the_index_keeps_its_rows,
+    with_the_run_in_ram,
+)
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
 from tests.helpers.unseen import unseen_rows
 
-SCOPES_OF = "recbole_apa.unlearning.requests.scopes.scopes_of"
-
-
-def nothing_is_hidden(patch):
-    patch.setattr(VisibleData, "visible", lambda self, rows, *more: np.ones(len(rows), dtype=bool))
-
-
-def only_whole_users_are_hidden(patch):
-    patch.setattr(Forgotten, "_last_of_row", lambda self, user, item, time: 0)
-
-
-def half_of_the_rows_are_hidden(patch):
-    whole = Forgotten.visible
-    patch.setattr(Forgotten, "visible", lambda self, *a: whole(self, *a) | (np.arange(len(a[0])) % 2 == 0))
-
-
-def histories_are_made_of_all_rows(patch):
-    """Targets are dropped, and what is shown before others stays."""
-    from recbole_apa.data import run_data
-
-    def seen_before(rows, windows, row, length):
-        sample = make(rows, windows, row, length)
-        return replace(sample, history=tuple(e for e in remembered.get(sample.sample_id, sample).history))
-
-    make, remembered = run_data.make_sample, {}
-    first = evaluate_run(FOLDER[0]).data[0]._dataset.splits
-    remembered |= {s.sample_id: s for samples in first.values() for s in samples}
-    patch.setattr(run_data, "make_sample", seen_before)
-
-
-def digests_are_somebody_elses(patch):
-    patch.setattr(SCOPES_OF, lambda *a: [Scope(USER, "u9")])
-
-
-def one_row_of_a_pair_is_kept_of_the_request(patch):
-    patch.setattr(
-        "recbole_apa.unlearning.requests.scopes.scopes_of", lambda d, hits, rows: [Scope(PAIR, d.user, "i999")]
-    )
-
-
-def somebody_else_is_hidden_too(patch):
-    whole = Forgotten.visible
-
-    def wider(self, rows, *more):
-        return whole(self, rows, *more) & np.array([name != "u9" for name in rows.users.texts()])
-
-    patch.setattr(Forgotten, "visible", wider)
-
-
-def statistics_count_what_is_hidden(patch):
-    from recbole_apa.data import run_data
-
-    def with_one_more(items, labels):
-        items = items.take(np.concatenate([np.arange(len(items)), [0] * 17]))
-        return LabelledItems(items, np.concatenate([labels, np.repeat(labels[:1], 17)]))
-
-    patch.setattr(run_data, "LabelledItems", with_one_more)
-
-
-FOLDER = []
 PAIRS = [nothing_is_hidden, only_whole_users_are_hidden, one_row_of_a_pair_is_kept_of_the_request]
 WAYS = [
     nothing_is_hidden,
@@ -92,21 +38,6 @@ WAYS = [
     somebody_else_is_hidden_too,
     statistics_count_what_is_hidden,
 ]
-
-
-def from_the_index_alone(patch):
-    """The request is refused before the run is loaded."""
-    patch.setattr(Session, "load", lambda *args, **kwargs: pytest.fail("the run was loaded"))
-
-
-def with_the_run_in_ram(patch):
-    patch.setattr(light_stage, "open_light", lambda *args: None)
-
-
-def the_index_keeps_its_rows(patch):
-    nothing = Change()
-    patch.setattr(keep_index, "difference", lambda before, after: nothing)
-    patch.setattr(touched, "Change", lambda *args: nothing)
 
 
 def named_in(asked, finished):
@@ -226,69 +157,6 @@ def test_records_that_name_what_is_forgotten_are_not_certified(finished, tmp_pat
 def item_at(finished, user, time):
     rows = finished.data[0]._dataset.interactions
     return next(rows.items[r] for r in range(len(rows)) if rows.users[r] == user and rows.times[r] == time)
-
-
-@pytest.mark.slow
-def test_what_was_certified_by_a_broken_program_is_found_later(finished, tmp_path, monkeypatch):
-    """Names are not known any more: rows of the index and of the raw files are recognised by keyed digests."""
-    folder = copy_run(finished, tmp_path / "run")
-    with monkeypatch.context() as patch:
-        with_the_run_in_ram(patch)
-        nothing_is_hidden(patch)
-        for place in ("prepare.refuse_in_data", "exact.refuse_in_state", "exact.refuse_in_index"):
-            patch.setattr(f"recbole_apa.unlearning.{place}", lambda *a: None)
-        assert not unlearn(folder, interactions=[shown_interaction(finished)]).plan.affected
-        assert audit(folder).findings == ["1 forgotten interactions in index/"]
-        assert any("can be reached: 1 rows of the data" in d for d in verify(folder).differences)
-    assert "1 forgotten interactions in index/" in audit(folder).findings
-    with pytest.raises(RunError, match="its index has 1 forgotten interactions; ask --audit"):
-        verify(folder)
-
-
-@pytest.mark.slow
-def test_the_same_in_a_run_without_an_index(uncounted, tmp_path, monkeypatch):
-    """As older versions left them, without statistics: the run is opened from the raw files."""
-    folder = copy_run(uncounted, tmp_path / "run")
-    shutil.rmtree(folder / "index")
-    RunStore(folder).seal({})
-    with monkeypatch.context() as patch:
-        nothing_is_hidden(patch)
-        for place in (
-            "prepare.refuse_in_data",
-            "exact.refuse_in_state",
-            "exact.refuse_in_index",
-            "exact.write_next_index",
-        ):
-            patch.setattr(f"recbole_apa.unlearning.{place}", lambda *a, **k: None)
-        unlearn(folder, interactions=[shown_interaction(uncounted)])
-        assert not (folder / "index").exists()
-        assert any("can be reached: 1 rows of the data" in f for f in audit(folder).findings)
-    assert any("the dataset" in f for f in audit(folder).findings)
-    with pytest.raises(RunError, match="not the one that the run was made of"):
-        verify(folder)
-
-
-@pytest.mark.slow
-def test_exports_are_looked_through_before_the_certificate(options, tmp_path, monkeypatch):
-    export = tmp_path / "export"
-    made = run("APA", "board", config_dict={**options, "export_samples": str(export)}, run_dir=tmp_path / "run")
-    monkeypatch.setattr("recbole_apa.unlearning.exact.clean_outside", lambda own, *a: own)
-    with pytest.raises(CertificateError, match=r"lines of .*train\.jsonl"):
-        unlearn(made.run_dir, users=["u3"])
-    assert not (made.run_dir / "certificates").exists()
-    monkeypatch.undo()
-    unlearn(made.run_dir)
-    assert audit(made.run_dir).holds
-
-
-@pytest.mark.slow
-def test_other_files_in_an_export_folder_stop_no_request(options, tmp_path):
-    """A request file that lay there ended the request after the ledger had taken it, each time again."""
-    export = tmp_path / "export"
-    made = run("APA", "board", config_dict={**options, "export_samples": str(export)}, run_dir=tmp_path / "run")
-    (export / "requests.jsonl").write_text('{"user_id": "u3"}\nno JSON\n')
-    unlearn(made.run_dir, requests=None, users=["u3"])
-    assert audit(made.run_dir).findings == []
 
 
 def test_items_without_a_row_have_no_name_and_are_counted_apart():

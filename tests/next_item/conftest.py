@@ -13,6 +13,7 @@ from recbole_apa.next_item.data import read_next_data
 from recbole_apa.next_item.options import read_options
 from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.state import NextItemState
+from recbole_apa.next_item.titles import TitleModel
 from recbole_apa.next_item.user_rows import RowReader
 from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import SLICED, TITLES, train
@@ -74,6 +75,13 @@ def read(next_options, work_folder):
 def state(adapted: Adapted) -> NextItemState:
     """A training of the module's ``adapted``."""
     return fitted(adapted)
+
+
+@pytest.fixture(scope="module")
+def model(adapted: Adapted) -> TitleModel:
+    """What writes titles with the frozen backbone of the module's ``adapted``."""
+    _, data, reader = adapted
+    return TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
 
 
 @pytest.fixture(scope="session")

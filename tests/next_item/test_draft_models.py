@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.draft_training import DraftGround, DraftLesson, draws_of, first_draft
 from recbole_apa.next_item.fit import fit
@@ -21,7 +20,8 @@ from recbole_apa.next_item.settings import ALONG_BEAMS
 from recbole_apa.next_item.title_drafts import lineage_of_draft
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, changed_state, users_of_shard
+from tests.helpers.small_adapters import adapted_by, changed_state, users_of_shard, without_user
+from tests.helpers.threads import on_one_and_three_threads
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +65,16 @@ def test_a_model_learns_from_what_its_shard_chose_and_shows_it_to_every_node(ada
 
 
 def test_the_number_of_threads_changes_no_bit_of_a_model(adapted, state):
-    n_threads, found = torch.get_num_threads(), []
-    try:
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            trainer, lesson = lesson_of(adapted, state, draft_student=0.5)
-            found.append(trainer.draft(0, lesson))
-    finally:
-        torch.set_num_threads(n_threads)
-    assert not differ(*found)
+    def made():
+        trainer, lesson = lesson_of(adapted, state, draft_student=0.5)
+        return trainer.draft(0, lesson)
+
+    assert not differ(*on_one_and_three_threads(made))
 
 
 def test_without_a_user_one_model_has_the_bits_of_a_training_without_him(adapted, state):
     settings, data, reader = adapted
-    kept = tuple(sequence for sequence in data.sequences if sequence.user != "u8")
-    new = NextItemData(data.raw, data.catalogue, kept)
+    new = without_user(data, "u8")
     found = changed_state(state, data, new, reader, settings)
     assert not differ(found, fit(new, reader, settings, found.learnt.shard_of))
     for k in range(settings.n_shards):

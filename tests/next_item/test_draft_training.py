@@ -12,7 +12,6 @@ from recbole_apa.backbone.path_decoder import PathDecoder
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.draft_training import TeacherBeams
 from recbole_apa.next_item.fit import fit
@@ -26,7 +25,8 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import PromptReader, TitleModel
-from tests.helpers.small_adapters import adapted_by, changed_state, users_of_shard
+from tests.helpers.small_adapters import adapted_by, changed_state, users_of_shard, without_user
+from tests.helpers.threads import on_one_and_three_threads
 
 
 @pytest.fixture(scope="module")
@@ -157,15 +157,9 @@ def test_a_training_ends_with_the_draft_that_its_adapter_gives(adapted, state):
 @pytest.mark.parametrize("name", ["atspeed-s", "word-kd"])
 def test_the_number_of_threads_changes_no_bit_of_a_draft(adapted, state, name):
     settings, data, reader = adapted
-    n_threads, found = torch.get_num_threads(), []
     trainer = TitleTrainer(reader.states, data.catalogue, replace(settings, draft_objective=name))
-    try:
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            found.append(draft_of(trainer, 0, users_of_shard(data, state, 0), state.learnt.adapters[0].pairs))
-    finally:
-        torch.set_num_threads(n_threads)
-    assert torch.equal(*found)
+    own, pairs = users_of_shard(data, state, 0), state.learnt.adapters[0].pairs
+    assert torch.equal(*on_one_and_three_threads(lambda: draft_of(trainer, 0, own, pairs)))
 
 
 def test_users_who_teach_a_draft_are_drawn_by_their_names(adapted, state):
@@ -180,8 +174,7 @@ def test_users_who_teach_a_draft_are_drawn_by_their_names(adapted, state):
 
 def test_without_a_user_one_draft_has_the_bits_of_a_training_without_him(adapted, state):
     settings, data, reader = adapted
-    kept = tuple(sequence for sequence in data.sequences if sequence.user != "u8")
-    new = NextItemData(data.raw, data.catalogue, kept)
+    new = without_user(data, "u8")
     found = changed_state(state, data, new, reader, settings)
     assert differences(found, fit(new, reader, settings, found.learnt.shard_of)) == []
     touched = state.learnt.shard_of["u8"]
@@ -194,16 +187,14 @@ def test_without_a_user_one_draft_has_the_bits_of_a_training_without_him(adapted
 def test_a_missing_draft_is_trained_with_whatever_is_trained_next(adapted, state):
     settings, data, reader = adapted
     lacking = replace(state, learnt=replace(state.learnt, drafts=(None, *state.learnt.drafts[1:])))
-    kept = tuple(s for s in data.sequences if s.user != next(u for u, k in state.learnt.shard_of.items() if k == 1))
-    new = NextItemData(data.raw, data.catalogue, kept)
+    new = without_user(data, next(u for u, k in state.learnt.shard_of.items() if k == 1))
     expected = changed_state(state, data, new, reader, settings)
     assert differences(changed_state(lacking, data, new, reader, settings), expected) == []
 
 
-def test_answers_are_the_same_with_another_draft_and_with_none(adapted, state):
+def test_answers_are_the_same_with_another_draft_and_with_none(adapted, state, model):
     """Beams, scores and their bits: a draft may be stale, wrong or gone."""
-    _, data, reader = adapted
-    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
+    _, data, _ = adapted
     wrong = tuple(replace(draft, tensors={"exit_map": -draft.exit_map}) for draft in state.learnt.drafts)
     known = state.learnt.test
     for user in ("u9", "u10"):

@@ -13,6 +13,7 @@ from recbole_apa.next_item.sequences import UserSequence
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.user_rows import RowReader
 from tests.helpers.small_adapters import changed_state
+from tests.helpers.threads import on_one_and_three_threads
 
 
 def same(a, b) -> list[str]:
@@ -86,14 +87,8 @@ def test_a_hashed_user_has_the_same_shard_whoever_else_there_is(read):
 
 def test_the_number_of_threads_changes_no_bit(read):
     options, data, reader = read
-    settings, n_threads = replace(options.settings, partition="semantic_user"), torch.get_num_threads()
-    try:
-        found = []
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            found.append(fit(data, RowReader(reader.states, data.catalogue), settings))
-    finally:
-        torch.set_num_threads(n_threads)
+    settings = replace(options.settings, partition="semantic_user")
+    found = on_one_and_three_threads(lambda: fit(data, RowReader(reader.states, data.catalogue), settings))
     assert same(*found) == [] and same(found[0], fit(data, reader, replace(settings, seed=2))) != []
 
 

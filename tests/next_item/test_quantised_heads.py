@@ -4,6 +4,7 @@ import torch
 
 from benchmarks.next_item_quantised import QuantisedHead
 from recbole_apa.next_item.differences import differences
+from tests.helpers.threads import on_one_and_three_threads
 
 
 def test_a_head_of_few_different_parts_is_kept_but_for_rounding():
@@ -19,13 +20,7 @@ def test_a_head_of_few_different_parts_is_kept_but_for_rounding():
 
 def test_a_quantised_head_has_the_same_bits_on_any_number_of_threads():
     head = torch.randn(700, 25, generator=torch.Generator().manual_seed(1)).double()
-    n_threads, found = torch.get_num_threads(), []
-    try:
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            found.append(QuantisedHead.of(head, 3, seed=0))
-    finally:
-        torch.set_num_threads(n_threads)
+    found = on_one_and_three_threads(lambda: QuantisedHead.of(head, 3, seed=0))
     assert differences(found[0], found[1]) == []
     assert differences(found[0], QuantisedHead.of(head, 3, seed=1))
     x = torch.randn(25, generator=torch.Generator().manual_seed(5)).double()

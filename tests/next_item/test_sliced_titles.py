@@ -18,6 +18,7 @@ from recbole_apa.next_item.title_course import Schedule
 from recbole_apa.next_item.title_slices import DECIDE, first_slices, lineage_of_prefix
 from recbole_apa.next_item.title_training import TitleTrainer
 from tests.helpers.small_adapters import adapted_by
+from tests.helpers.threads import on_one_and_three_threads
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +128,7 @@ def test_an_empty_slice_leaves_what_was_there(sliced):
 
 def test_the_number_of_threads_changes_no_bit(sliced):
     _, data, _ = sliced
-    n_threads, found = torch.get_num_threads(), []
-    try:
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            found.append(trainer_of(sliced)(0, data.sequences))
-    finally:
-        torch.set_num_threads(n_threads)
+    found = on_one_and_three_threads(lambda: trainer_of(sliced)(0, data.sequences))
     assert [differences(point_of(a), point_of(b)) for a, b in zip(*(f.left for f in found), strict=True)] == [[], []]
     assert same(found[0].pairs, found[1].pairs)
 

@@ -14,7 +14,6 @@ from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import BackboneError, SettingsError
 from recbole_apa.core.settings import AdapterSettings, BackboneSettings
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.exit_map import fit_exit_map, merged_map, through
 from recbole_apa.next_item.fit import fit
@@ -24,8 +23,8 @@ from recbole_apa.next_item.merged_titles import MergedTitles
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE, TitleAdapter
 from recbole_apa.next_item.title_training import MODULES, TitleTrainer
-from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, changed_state
+from tests.helpers.small_adapters import adapted_by, changed_state, loss_of, without_user
+from tests.helpers.threads import on_one_and_three_threads
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +32,10 @@ def adapted(read):
     return adapted_by(read, adapter_epochs=2)
 
 
-def loss_of(trainer: TitleTrainer, sequence) -> float:
-    """What training sees of one user before the first step, per title, in nats."""
-    found = []
-    sample = trainer._learner(sequence).sample
-    hidden = trainer._decoder.upper(trainer._decoder.trunk([sample.ids]))[0]
-    for decision in sample.decisions:
-        logits = trainer.logits(hidden[decision.place][None], decision.node)
-        found.append(-float(torch.log_softmax(logits[0].double(), 0)[decision.child]))
-    return sum(found)
-
-
-def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted):
+def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted, model):
     """One pass over a history against one exact ranking for each of its prefixes."""
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
-    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
     sequence = data.of_user["u10"]
     shown = sequence.shown(settings.history_length)
     targets = data.catalogue.columns(targets_of(shown, sequence.n_held_out))
@@ -73,9 +60,8 @@ def test_what_tells_repeated_titles_apart_is_not_learnt():
     assert sample.ids == tuple(ids[:6]) and sample.n_targets == 2
 
 
-def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state):
-    settings, data, reader = adapted
-    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
+def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state, model):
+    settings, data, _ = adapted
     before, after = 0.0, 0.0
     for sequence in data.sequences:
         if sequence.user not in state.learnt.shard_of:
@@ -91,13 +77,7 @@ def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state):
 
 def test_the_number_of_threads_changes_no_bit_of_an_adapter(adapted):
     settings, data, reader = adapted
-    n_threads, found = torch.get_num_threads(), []
-    try:
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            found.append(TitleTrainer(reader.states, data.catalogue, settings)(0, data.sequences))
-    finally:
-        torch.set_num_threads(n_threads)
+    found = on_one_and_three_threads(lambda: TitleTrainer(reader.states, data.catalogue, settings)(0, data.sequences))
     other = TitleTrainer(reader.states, data.catalogue, replace(settings, seed=2))(0, data.sequences)
     one, again, other = (TitleAdapter.of(taught.pairs, "") for taught in (*found, other))
     assert differences(one, again) == [] and differences(one.factors, other.factors)
@@ -117,8 +97,7 @@ def test_training_leaves_the_backbone_as_it_was(adapted):
 
 def test_without_a_user_one_adapter_has_the_bits_of_a_training_without_him(adapted, state):
     settings, data, reader = adapted
-    kept = tuple(sequence for sequence in data.sequences if sequence.user != "u8")
-    new = NextItemData(data.raw, data.catalogue, kept)
+    new = without_user(data, "u8")
     found = changed_state(state, data, new, reader, settings)
     assert differences(found, fit(new, reader, settings, found.learnt.shard_of)) == []
     touched = state.learnt.shard_of["u8"]
@@ -154,9 +133,7 @@ def test_one_adapter_of_all_the_weight_is_that_adapter_as_peft_applies_it(adapte
     assert all(torch.equal(one[name], alone[name]) for name in one)
 
 
-def test_merged_titles_keep_bits_and_are_the_users_own(adapted, state):
-    _, data, reader = adapted
-    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
+def test_merged_titles_keep_bits_and_are_the_users_own(state, model):
     titles, known = MergedTitles(model, state, 3), state.learnt.test
     assert titles.of("u9", known.states[known.users.index("u9")]).keeps_bits()
     history = [0, 1, 2]
@@ -182,9 +159,8 @@ def test_what_does_not_fit_is_refused(adapted, state):
         merged_changes([state.learnt.adapters[0].pairs], [0.5, 0.5], SCALE)
 
 
-def test_an_early_exit_guesses_better_than_chance_and_changes_no_list(adapted, state):
-    _, data, reader = adapted
-    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
+def test_an_early_exit_guesses_better_than_chance_and_changes_no_list(adapted, state, model):
+    _, data, _ = adapted
     titles, known, apart = MergedTitles(model, state, 3), state.learnt.test, []
     for user in ("u9", "u10"):
         history = data.catalogue.columns(data.of_user[user].shown(6))
@@ -208,10 +184,10 @@ def test_an_exit_map_is_the_regression_of_its_rows():
     assert torch.allclose(merged_map([found, 2 * found], [0.5, 0.25]), found)
 
 
-def test_what_an_exit_says_is_what_its_layers_and_map_say(adapted, state):
+def test_what_an_exit_says_is_what_its_layers_and_map_say(adapted, state, model):
     """Against transformers' own pass of the lower layers."""
     _, data, reader = adapted
-    model, user = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue), "u9"
+    user = "u9"
     known = state.learnt.test
     merged = MergedTitles(model, state, 3).of(user, known.states[known.users.index(user)])
     _, early = merged.after_with_exit([0, 1, 2])

@@ -9,7 +9,6 @@ import torch
 from recbole_apa.adapters.merging import merged_changes
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.generation import BeamDraft, HeadGuess, ItemCodes, beam_search, best_first, rank_all
@@ -19,7 +18,8 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, changed_state
+from tests.helpers.small_adapters import adapted_by, changed_state, loss_of, without_user
+from tests.helpers.threads import on_one_and_three_threads
 
 ALL = [True] * 18
 
@@ -105,15 +105,11 @@ def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted, codes, model):
     shown = sequence.shown(settings.history_length)
     targets = data.catalogue.columns(targets_of(shown, sequence.n_held_out))
     assert len(targets) >= 3
-    sample, expected, found = trainer._learner(sequence).sample, 0.0, 0.0
+    expected = 0.0
     with torch.no_grad(), one_thread():
         for n, column in enumerate(targets, start=1):
             expected -= float(rank_all(model.after(data.catalogue.columns(shown[:n])))[column])
-        hidden = trainer._decoder.upper(trainer._decoder.trunk([sample.ids]))[0]
-        for decision in sample.decisions:
-            logits = trainer.logits(hidden[decision.place][None], decision.node)
-            found -= float(torch.log_softmax(logits[0].double(), 0)[decision.child])
-    assert found == pytest.approx(expected, abs=1e-3)
+        assert loss_of(trainer, sequence) == pytest.approx(expected, abs=1e-3)
 
 
 def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state, model):
@@ -132,7 +128,7 @@ def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state, mode
 
 def test_without_a_user_no_code_moves_and_one_adapter_has_the_bits_of_a_training_without_him(adapted, state):
     settings, data, reader = adapted
-    new = NextItemData(data.raw, data.catalogue, tuple(s for s in data.sequences if s.user != "u8"))
+    new = without_user(data, "u8")
     found = changed_state(state, data, new, reader, settings)
     again = fit(new, reader, settings, found.learnt.shard_of)
     assert differences(found, again) == [] and again.codes is not found.codes
@@ -145,15 +141,13 @@ def test_without_a_user_no_code_moves_and_one_adapter_has_the_bits_of_a_training
 
 def test_the_number_of_threads_moves_no_code_and_no_bit_of_an_adapter(adapted, codes):
     settings, data, reader = adapted
-    n_threads, found = torch.get_num_threads(), []
-    try:
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            own = codes_of(reader.states, data.catalogue, reader.grid, settings)
-            taught = TitleTrainer(reader.states, data.catalogue, settings, own)(0, data.sequences)
-            found.append((own, tuple(part for name in sorted(taught.pairs) for part in taught.pairs[name])))
-    finally:
-        torch.set_num_threads(n_threads)
+
+    def made():
+        own = codes_of(reader.states, data.catalogue, reader.grid, settings)
+        taught = TitleTrainer(reader.states, data.catalogue, settings, own)(0, data.sequences)
+        return own, tuple(part for name in sorted(taught.pairs) for part in taught.pairs[name])
+
+    found = on_one_and_three_threads(made)
     assert differences(found[0], found[1]) == [] and differences(found[0][0], codes) == []
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from recbole_apa import audit, run, unlearn, verify
 from recbole_apa.core.files.whole import read_json
+from recbole_apa.core.option_table import identifying
 from recbole_apa.runs.identity import RunIdentity
 
 
@@ -18,9 +19,9 @@ def test_a_run_without_a_draw_of_its_own_is_identified_as_before(finished):
     settings = finished.model.settings
     later = {"draw_seed": None, "evidence_models": [], "evidence_past": "all", "evidence_values": "labels"}
     later |= {"evidence_content": "columns", "evidence_text": None, "history_offset": False, "shard_slices": 1}
-    assert {**settings.identifying(), **later} == settings.flat() and not later.keys() & settings.identifying().keys()
+    assert {**identifying(settings), **later} == settings.flat() and not later.keys() & identifying(settings).keys()
     parts = {name: manifest[name] for name in ("dataset", "dataset_sums", "backbone", "draw")}
-    same = RunIdentity(settings=settings.identifying(), options={}, **parts)
+    same = RunIdentity(settings=identifying(settings), options={}, **parts)
     assert same.digest() == manifest["identity_digest"]
 
 

@@ -13,9 +13,9 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.model.combined_scores import AskedPair
-from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION
 from recbole_apa.runs.store import RunStore
+from tests.helpers.evidence_runs import fitted_of
 from tests.helpers.runs import copy_run, lasting
 
 FILES = (COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION)
@@ -36,11 +36,6 @@ def by_name(fitted):
     columns = zip(pairs.n.tolist(), pairs.products.tolist(), pairs.firsts.tolist(), pairs.seconds.tolist(), strict=True)
     ends = zip(pairs.pairs.firsts.tolist(), pairs.pairs.seconds.tolist(), strict=True)
     return of_items, {(names[i], names[j]): told for (i, j), told in zip(ends, columns, strict=True)}
-
-
-def fitted_of(folder):
-    store = RunStore(folder)
-    return load_collaborative(store, ItemCodes(store.open_index().items.names))
 
 
 def test_the_language_models_own_rows_are_those_of_a_run_without(finished, without):

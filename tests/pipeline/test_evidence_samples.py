@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from recbole_apa import add, audit, run, unlearn, verify
-from recbole_apa.collaborative import ItemCodes, Targets
+from recbole_apa.collaborative import Targets
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.index.rows import VALID
-from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.names import COMBINATION
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import light_stage
+from tests.helpers.evidence_runs import fitted_of
 from tests.helpers.runs import copy_run, state
 
 MODE = {"valid": "labeled", "test": "labeled"}
@@ -120,11 +120,6 @@ def test_forged_coefficients_are_found(made, tmp_path):
     write_json(folder / COMBINATION, told)
     RunStore(folder).seal({})
     assert any(f"{COMBINATION} is not what" in finding for finding in audit(folder).findings)
-
-
-def fitted_of(folder):
-    store = RunStore(folder)
-    return load_collaborative(store, ItemCodes(store.open_index().items.names))
 
 
 def test_rows_are_the_same_from_parts_of_the_users(made):

@@ -11,15 +11,16 @@ from safetensors.numpy import load_file, save_file
 from recbole_apa import add, audit, evaluate_run, predict_pairs, run, unlearn, verify
 from recbole_apa.backbone import text_states
 from recbole_apa.backbone.text_states import TextStates
-from recbole_apa.collaborative import Fitted, ItemCodes, needed_items, targets_of
+from recbole_apa.collaborative import Fitted, needed_items, targets_of
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.pipeline.config import APAConfig
-from recbole_apa.runs.collaborative_files import load_collaborative, save_collaborative
+from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.names import COMBINATION, ITEM_STATES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import light_stage
+from tests.helpers.evidence_runs import fitted_of
 from tests.helpers.runs import copy_run, state
 from tests.helpers.unseen import unseen_rows
 
@@ -33,11 +34,6 @@ GIVEN = {
 @pytest.fixture(scope="module")
 def made(options, tmp_path_factory):
     return run("APA", "board", config_dict={**options, **GIVEN}, run_dir=tmp_path_factory.mktemp("states") / "run")
-
-
-def fitted_of(folder):
-    store = RunStore(folder)
-    return load_collaborative(store, ItemCodes(store.open_index().items.names))
 
 
 def test_the_run_keeps_the_states_that_its_samples_need(made):

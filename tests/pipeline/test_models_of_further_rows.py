@@ -5,12 +5,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from recbole_apa import APAConfig, audit, catch_up, evaluate_run, run, unlearn, verify
-from recbole_apa.collaborative import ItemCodes
 from recbole_apa.core.errors import RunError
 from recbole_apa.pipeline.evidence_models import train_model
-from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.names import COLLABORATIVE_SCORES
 from recbole_apa.runs.store import RunStore
+from tests.helpers.evidence_runs import fitted_of
 from tests.helpers.runs import copy_run
 
 MODE = {"valid": "labeled", "test": "labeled"}
@@ -23,11 +22,6 @@ def made(options, work_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work_folder)
         return run("APA", "board", config_dict={**options, **GIVEN}, run_dir=tmp_path_factory.mktemp("both") / "run")
-
-
-def fitted_of(folder):
-    store = RunStore(folder)
-    return load_collaborative(store, ItemCodes(store.open_index().items.names))
 
 
 def test_each_further_row_has_the_models_term_in_order_of_its_id(made):

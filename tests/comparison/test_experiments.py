@@ -1,0 +1,38 @@
+"""Experiments: options of a comparison in a file."""
+
+import pytest
+
+from recbole_apa import APAConfig
+from recbole_apa.cli.main import main
+from recbole_apa.comparison.presets import read_preset
+from recbole_apa.comparison.registry import ADAPTERS, GROUPS, row_names
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS as APPROXIMATE
+
+
+def test_every_experiment_names_rows_and_options_that_exist():
+    files = sorted((properties_folder() / "experiments").glob("*.yaml"))
+    assert len(files) >= 4
+    for path in files:
+        kept = read_preset(path.stem)
+        assert path.read_text().startswith("#") and f"--experiment={path.stem}" in path.read_text()
+        config = APAConfig("APA", "ml-100k", None, dict(kept.options))
+        assert config["train_samples"] == (64 if kept.forget else 1024) and kept.seeds == 3
+        for name in row_names(kept.names):
+            known = name in ADAPTERS or name in GROUPS["rules"] or name.startswith("APA:")
+            assert known or (kept.forget and name in APPROXIMATE)
+
+
+@pytest.mark.slow
+def test_an_experiment_runs_from_the_command_line(options, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("compare: [rules]\noptions: {epochs: 1}\n")
+    given = [f"--{k}={v}" for k, v in options.items() if k != "epochs"]
+    where = [f"--experiment={tmp_path / 'mine.yaml'}", f"--compare_dir={tmp_path / 'out'}"]
+    assert main(["--model=APA", "--dataset=board", *given, *where]) == 0
+    out = capsys.readouterr().out
+    assert "HistoryLikeRate+ItemMean" in out and "Retraining, another seed" in out
+    (tmp_path / "mine.yaml").write_text("compair: [rules]\n")
+    assert main(["--model=APA", *where]) == 2
+    assert "did you mean 'compare'?" in capsys.readouterr().err
+    assert main(["--model=APA", "--experiment=tabel1"]) == 2
+    assert "partition, shard_size, table1, weights" in capsys.readouterr().err
