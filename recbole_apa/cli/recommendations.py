@@ -22,9 +22,11 @@ def is_asked(asked: RecommendOptions) -> bool:
     """Whether the options ask for recommendations.
 
     Raises:
-        SettingsError: an option of recommendations without them.
+        SettingsError: an option of recommendations without them, or no file to write them to.
     """
     wanted = asked.recommend is not None or asked.export_recommendations is not None
+    if asked.export_recommendations is not None and not asked.export_recommendations.strip():
+        raise SettingsError("--export_recommendations: found no value (an empty variable?); expected a file")
     if asked.candidates is not None and not wanted:
         raise SettingsError(
             "--candidates: expected together with --recommend=USER or --export_recommendations=FILE.csv"

@@ -1,7 +1,8 @@
 """Recommendations that were written to files outside the run. They are noted, and named by certificates and audits;
 they are never deleted from here, as by then another file may have the name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,16 @@ def noted_exports(folder: Path) -> dict[str, str]:
     return {str(name): state for name, state in value.items()}
 
 
-def note_export(folder: Path, target: Path, state: str) -> None:
-    """Note a file before it is written."""
-    write_json(folder / EXPORTS, {**noted_exports(folder), str(target.resolve()): state})
+@contextmanager
+def noted_export(folder: Path, target: Path, state: str) -> Iterator[None]:
+    """Note a file before it is written; the note goes again if it cannot be."""
+    before = noted_exports(folder)
+    write_json(folder / EXPORTS, {**before, str(target.resolve()): state})
+    try:
+        yield
+    except RunError:
+        write_json(folder / EXPORTS, before)
+        raise
 
 
 def older_exports(folder: Path, manifest: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import write_bytes
 from recbole_apa.core.progress import progress
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.run.exports import note_export
+from recbole_apa.next_item.run.exports import noted_export
 from recbole_apa.next_item.run.opened import NextItemRun, open_state
 from recbole_apa.next_item.run.pending import refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore, is_next_item_run
@@ -92,11 +92,10 @@ def export_recommendations(
         how many users it has.
 
     Raises:
-        RunError: as :func:`recommend`; or the file is inside the run, or cannot be written.
+        RunError: as :func:`recommend`; or the file is inside the run, or a folder, or cannot be written.
     """
     path = Path(target)
-    if path.resolve().is_relative_to(Path(folder).resolve()):
-        raise RunError(f"{path} is inside the run {folder}; expected a place outside it")
+    _refuse_place(path, folder)
     if not is_next_item_run(folder):
         lists = recommend_all(folder, k, config_dict, candidates)
         write_bytes(path, csv_of(one for found in lists for one in found.best))
@@ -107,9 +106,20 @@ def export_recommendations(
         opened = _opened(folder, config_dict)
         users = [sequence.user for sequence in opened.data.sequences]
         found = recommend_many(opened, users, k)
-        note_export(store.folder, path, str(store.manifest()["state"]))
-        write_bytes(path, csv_of(one for of_user in found for one in of_user))
+        with noted_export(store.folder, path, str(store.manifest()["state"])):
+            write_bytes(path, csv_of(one for of_user in found for one in of_user))
     return len(users)
+
+
+def _refuse_place(path: Path, folder: str | Path) -> None:
+    """
+    Raises:
+        RunError: a file is not to be written there.
+    """
+    if path.resolve().is_relative_to(Path(folder).resolve()):
+        raise RunError(f"{path} is inside the run {folder}; expected a place outside it")
+    if path.is_dir():
+        raise RunError(f"{path} is a folder; expected a file, e.g. {path / 'recommendations.csv'}")
 
 
 def _refuse_candidates(candidates: int | None) -> None:

@@ -1,0 +1,48 @@
+"""Recommendations in a file: nothing but that file is touched, and what is noted of it is what was written."""
+
+from pathlib import Path
+
+import pytest
+
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import RunError
+from recbole_apa.next_item.run import recommend
+from recbole_apa.next_item.run.exports import noted_exports
+from recbole_apa.next_item.run.recommend import export_recommendations
+from tests.helpers.runs import tree
+
+
+@pytest.fixture(scope="module")
+def made(head_run):
+    return head_run
+
+
+def test_a_folder_is_never_replaced_by_a_file(folder, tmp_path, monkeypatch, capsys):
+    """It was deleted, with everything in it."""
+    (tmp_path / "results" / "below").mkdir(parents=True)
+    (tmp_path / "results" / "below" / "mine.txt").write_text("kept")
+    before = tree(folder)
+    for target in (tmp_path / "results", tmp_path / "results" / "below" / ".."):
+        with pytest.raises(RunError, match="is a folder; expected a file"):
+            export_recommendations(folder, target)
+    monkeypatch.chdir(tmp_path / "results" / "below")
+    for word in (".", "..", ""):
+        assert main([f"--run={folder}", f"--export_recommendations={word}"]) == 2
+        assert "expected a file" in capsys.readouterr().err
+    assert (tmp_path / "results" / "below" / "mine.txt").read_text() == "kept" and tree(folder) == before
+
+
+def test_a_file_that_could_not_be_written_is_not_noted(folder, tmp_path, monkeypatch):
+    good = tmp_path / "good.csv"
+    export_recommendations(folder, good, k=2)
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path / "file" / "lists.csv", good):
+        with monkeypatch.context() as patch:
+            patch.setattr(recommend, "csv_of", _refused)
+            with pytest.raises(RunError):
+                export_recommendations(folder, target, k=2)
+        assert noted_exports(folder) == {str(Path(good).resolve()): "state-0001"}
+
+
+def _refused(found: object) -> bytes:
+    raise RunError("no space left")
