@@ -8,7 +8,10 @@ from recbole_apa.cli.main import main
 from recbole_apa.core.errors import RunError
 from recbole_apa.next_item.run import recommend
 from recbole_apa.next_item.run.exports import noted_exports
+from recbole_apa.next_item.run.forget import forget_next_items
+from recbole_apa.next_item.run.proof import audit_next_items
 from recbole_apa.next_item.run.recommend import export_recommendations
+from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
 
@@ -42,6 +45,21 @@ def test_a_file_that_could_not_be_written_is_not_noted(folder, tmp_path, monkeyp
             with pytest.raises(RunError):
                 export_recommendations(folder, target, k=2)
         assert noted_exports(folder) == {str(Path(good).resolve()): "state-0001"}
+
+
+def test_after_a_kill_a_file_of_before_is_still_named_as_one(folder, tmp_path, monkeypatch):
+    """It was noted as one of the new state before it was written."""
+    target = tmp_path / "lists.csv"
+    export_recommendations(folder, target, k=2)
+    forget_next_items(folder, users=["u5"])
+    with monkeypatch.context() as patch:
+        kill(patch, recommend, "write_bytes")
+        with pytest.raises(KeyboardInterrupt):
+            export_recommendations(folder, target, k=2)
+    assert "\nu5," in target.read_text()
+    assert [str(target) in told for told in audit_next_items(folder).notices] == [True]
+    export_recommendations(folder, target, k=2)
+    assert audit_next_items(folder).notices == []
 
 
 def _refused(found: object) -> bytes:

@@ -11,6 +11,9 @@ from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import json_of, write_json
 from recbole_apa.next_item.run.store import EXPORTS
 
+UNKNOWN = ""
+"""The state of recommendations that a killed process may have written."""
+
 
 def noted_exports(folder: Path) -> dict[str, str]:
     """File, absolute -> the name of the state that its recommendations are from.
@@ -30,14 +33,17 @@ def noted_exports(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def noted_export(folder: Path, target: Path, state: str) -> Iterator[None]:
-    """Note a file before it is written; the note goes again if it cannot be."""
-    before = noted_exports(folder)
-    write_json(folder / EXPORTS, {**before, str(target.resolve()): state})
+    """Note a file before and after it is written: what a kill leaves there may be of a state before. The first note
+    goes again if the file cannot be written."""
+    before, name = noted_exports(folder), str(target.resolve())
+    if name not in before:
+        write_json(folder / EXPORTS, {**before, name: UNKNOWN})
     try:
         yield
     except RunError:
         write_json(folder / EXPORTS, before)
         raise
+    write_json(folder / EXPORTS, {**before, name: state})
 
 
 def older_exports(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
