@@ -22,7 +22,7 @@ from recbole_apa.model.combined_scores import AskedPair, CombinedScores
 from recbole_apa.model.serving import refuse_nothing, say_prefixes
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.predictions import model_terms
-from recbole_apa.pipeline.recommendation import Recommendation, refuse_k, refuse_unknown_users
+from recbole_apa.pipeline.recommendation import Recommendation, refuse_count, refuse_unknown_users
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 
@@ -73,7 +73,8 @@ def recommend_users(
     Raises:
         RequestError: a user of whom the run knows nothing.
         RunError: as :func:`~recbole_apa.pipeline.predictions.predict_pairs`.
-        SettingsError: ``k`` or ``candidates`` is below 1, or ``candidates`` without evidence, or fewer than ``k``.
+        SettingsError: ``k`` or ``candidates`` is no whole number of at least 1, or ``candidates`` without evidence, or
+            fewer than ``k``.
     """
     _refuse(k, candidates)
     if isinstance(run, RunResult):
@@ -96,7 +97,9 @@ def recommend_all(
 
 
 def _refuse(k: int, candidates: int | None) -> None:
-    refuse_k(k)
+    refuse_count("k", k)
+    if candidates is not None:
+        refuse_count("candidates", candidates)
     if candidates is not None and candidates < k:
         raise SettingsError(f"candidates: found {candidates}, expected at least k = {k}, which are to be found in them")
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from numbers import Integral
 
 from recbole_apa.core.errors import RequestError, SettingsError
 
@@ -27,13 +28,32 @@ class Recommendation:
     if none speaks for it."""
 
 
-def refuse_k(k: int) -> None:
+def refuse_count(name: str, value: object) -> None:
     """
     Raises:
-        SettingsError: below 1.
+        SettingsError: not a whole number of at least 1.
     """
-    if k < 1:
-        raise SettingsError(f"k: found {k}, expected at least 1")
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise SettingsError(f"{name}: found {value!r}, expected a whole number of at least 1")
+
+
+def named_users(users: Iterable[object]) -> list[str]:
+    """Users as the dataset's files name them; a whole number is written in digits.
+
+    Raises:
+        RequestError: a text in place of a list, or a user that is neither text nor a whole number.
+    """
+    if isinstance(users, (str, bytes)):
+        raise RequestError(f"users: found the string {users!r}, expected a list, e.g. [{users!r}]")
+    return [_name(user) for user in users]
+
+
+def _name(user: object) -> str:
+    if isinstance(user, str):
+        return user
+    if not isinstance(user, Integral) or isinstance(user, bool):
+        raise RequestError(f"user: found {user!r}, expected a string or a whole number")
+    return str(int(user))
 
 
 def refuse_unknown_users(users: Sequence[str], known: Set[str]) -> None:

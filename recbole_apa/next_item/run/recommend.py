@@ -17,7 +17,7 @@ from recbole_apa.next_item.run.store import NextItemStore, is_next_item_run
 from recbole_apa.next_item.state import head_term
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.recommend_labelled import recommend_all, recommend_users
-from recbole_apa.pipeline.recommendation import Recommendation, csv_of, refuse_k, refuse_unknown_users
+from recbole_apa.pipeline.recommendation import Recommendation, csv_of, named_users, refuse_count, refuse_unknown_users
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 
@@ -28,7 +28,7 @@ LANGUAGE_MODEL = "language model"
 @own_log()
 def recommend(
     run: str | Path | NextItemRun | RunResult,
-    user: str,
+    user: str | int,
     k: int = 10,
     config_dict: Mapping[str, object] | None = None,
     candidates: int | None = None,
@@ -37,6 +37,7 @@ def recommend(
 
     Args:
         run: the folder of a run of APANext or APA, or the run itself.
+        user: as the dataset's files name them; a whole number will do.
         k: how many.
         config_dict: where things are now, e.g. ``{"data_path": ...}``.
         candidates: a run of APA reads a prompt an item; this lets it read so many items that evidence ranks first. None
@@ -53,20 +54,21 @@ def recommend(
 @own_log()
 def recommend_many(
     run: str | Path | NextItemRun | RunResult,
-    users: Sequence[str],
+    users: Sequence[str | int],
     k: int = 10,
     config_dict: Mapping[str, object] | None = None,
     candidates: int | None = None,
 ) -> list[list[Recommendation]]:
     """:func:`recommend` for several users."""
+    names = named_users(users)
     if isinstance(run, RunResult) or (not isinstance(run, NextItemRun) and not is_next_item_run(run)):
-        return [list(found.best) for found in recommend_users(run, users, k, config_dict, candidates)]
-    refuse_k(k)
+        return [list(found.best) for found in recommend_users(run, names, k, config_dict, candidates)]
+    refuse_count("k", k)
     _refuse_candidates(candidates)
     opened = run if isinstance(run, NextItemRun) else _opened(run, config_dict)
-    refuse_unknown_users(users, opened.data.of_user.keys())
+    refuse_unknown_users(names, opened.data.of_user.keys())
     out = []
-    with progress(users, "Recommend", opened.options.show_progress and len(users) > 1) as bar, one_thread():
+    with progress(names, "Recommend", opened.options.show_progress and len(names) > 1) as bar, one_thread():
         for user in bar:
             out.append(_best(opened, user, k))
     return out
