@@ -21,6 +21,7 @@ from recbole_apa.cli.stages import (
 from recbole_apa.core.arguments import PlaceArguments
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import nearest
+from recbole_apa.data.recbole_options import RECBOLE_OPTIONS
 
 if TYPE_CHECKING:
     from recbole_apa.next_item.run.opened import NextItemRun
@@ -61,6 +62,11 @@ def serve(words: Words, out: Output) -> int:
     Raises:
         APAError: says what was found, what was expected, and what to do.
     """
+    if "plan" in words:
+        raise SettingsError(
+            f"--plan does not go with {MODEL}: it counts what requests cost that train shards of APA again; expected "
+            "--model=APA, or a run of it"
+        )
     baselines, rest = _compared(words)
     request, rest = take(ForgetOptions, rest)
     addition, rest = take(AddOptions, rest)
@@ -99,7 +105,10 @@ def _compared(words: Words) -> tuple[list[str], Words]:
     if others:
         raise SettingsError(f"--{others[0]} does not go with {MODEL}; expected --compare=NAMES alone, e.g. Pop,EASE")
     rest = dict(words)
-    return names_in(rest.pop("compare", "")), rest
+    names = names_in(rest.pop("compare", ""))
+    if "compare" in words and not names:
+        raise SettingsError("--compare: found no value (an empty variable?); expected names, e.g. Pop,EASE")
+    return names, rest
 
 
 def _refuse_changes(changes: Mapping[str, object]) -> None:
@@ -108,10 +117,18 @@ def _refuse_changes(changes: Mapping[str, object]) -> None:
     others = sorted(set(changes) - CHANGES)
     if others:
         commands = {"compare"}.union(*map(names_of, _STAGES)) - {*_NOT_YET, "readmit"}
-        near = nearest(others[0], CHANGES | commands, 0.6)
+        near = None if others[0] in _decided() else nearest(others[0], CHANGES | commands, 0.6)
         known = f"expected a command, e.g. --forget_users, or one of the options {', '.join(sorted(CHANGES))}"
         hint = f"did you mean {near!r}?" if near else known
-        raise SettingsError(f"--{others[0]} does not go with a finished run of {MODEL}; {hint}")
+        kept = ", which keeps its own settings" if others[0] in _decided() else ""
+        raise SettingsError(f"--{others[0]} does not go with a finished run of {MODEL}{kept}; {hint}")
+
+
+def _decided() -> frozenset[str]:
+    """Options that a training decides: no misspelling of others."""
+    from recbole_apa.next_item.options import OWN, SHARED
+
+    return OWN | SHARED | RECBOLE_OPTIONS.keys() | names_of(TrainOptions)
 
 
 def _train(

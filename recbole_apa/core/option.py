@@ -17,6 +17,7 @@ from recbole_apa.core.errors import SettingsError
 
 OPTION = "option"
 """The key in a field's metadata."""
+_KINDS = ((int, "a whole number"), (float, "a number"), (bool, "true or false"))
 
 
 class Says(Flag):
@@ -131,10 +132,20 @@ def problem_of(f: "Field[object]", hint: object, value: object) -> str:
     """Why a value of the right type is not allowed; empty if it is."""
     facts, choices = facts_of(f), choices_of(hint)
     if choices and isinstance(value, str) and value not in choices:
-        return found_and_expected(f.name, value, facts.expected or f"one of {', '.join(choices)}")
+        return found_and_expected(f.name, value, facts.expected or _choices_text(f.name, facts, hint))
     if facts.bounds and not facts.bounds.hold(value):
         return found_and_expected(f.name, value, facts.expected or facts.bounds.text(f.name))
     return ""
+
+
+def _choices_text(name: str, facts: Option, hint: object) -> str:
+    """The choices in words; of a type that has other values as well, those too."""
+    choices = choices_of(hint)
+    other = next((word for kind, word in _KINDS if kind in typing.get_args(hint)), None)
+    if other is None:
+        return f"one of {', '.join(choices)}"
+    bounds = "" if facts.bounds is None else f" ({facts.bounds.text(name)})"
+    return f"{other}{bounds}, or {' or '.join(choices)}"
 
 
 def found_and_expected(name: str, value: object, expected: str) -> str:

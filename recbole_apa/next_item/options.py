@@ -76,6 +76,7 @@ def read_options(dataset: str, files: Sequence[str] = (), given: Mapping[str, ob
         asked |= read_yaml(Path(file))
     asked |= given or {}
     _refuse_others(asked)
+    _refuse_labels(asked)
     settings = read_settings(asked)
     config = APAConfig("APA", dataset, None, {**_texts(dataset), **_rest(asked), **_FIXED})
     config.settle_backbone()
@@ -125,6 +126,14 @@ def _refuse_others(asked: Mapping[str, object]) -> None:
             problems.append(f"{name}: APANext is always evaluated leave-one-out by user, by full ranking; leave it out")
     if problems:
         raise SettingsError("; ".join(problems))
+
+
+def _refuse_labels(asked: Mapping[str, object]) -> None:
+    """Refuse metrics before they are read with a mode that is fixed here: the message would name another mode."""
+    given = asked.get("metrics", [])
+    names = [given] if isinstance(given, str) else given
+    if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
+        refuse_metrics(names)
 
 
 def _texts(dataset: str) -> dict[str, object]:

@@ -37,7 +37,7 @@ def test_missing_and_mistyped_options_are_reported_together():
         ({"lora_dropout": 1.0}, "lora_dropout < 1"),
         ({"loraplus_lr_ratio": 0.0}, "loraplus_lr_ratio: found 0.0, expected more than 0"),
         ({"target_modules": []}, "at least one name"),
-        ({"tau": "best"}, "expected one of auto"),
+        ({"tau": "best"}, r"expected a number \(at least 0\), or auto"),
         ({"tau": -1}, "at least 0"),
         ({"learning_rate": 0.0}, "more than 0"),
         ({"trust_remote_code": 1}, "true or false"),

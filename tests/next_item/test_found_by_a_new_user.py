@@ -7,7 +7,8 @@ import pytest
 
 import recbole_apa
 from recbole_apa.cli.main import main
-from recbole_apa.core.errors import OtherModelError, RequestError, RunError
+from recbole_apa.core.errors import OtherModelError, RequestError, RunError, SettingsError
+from recbole_apa.next_item.options import read_options
 from recbole_apa.next_item.run import added_files, train
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
@@ -82,6 +83,56 @@ def test_no_option_is_suggested_that_would_be_refused(folder, capsys, word):
     assert main([f"--run={folder}", word]) == 2
     told = capsys.readouterr().err
     assert "readmit'" not in told and "baseline_data'" not in told
+
+
+@pytest.mark.parametrize("word", ["--adapters=none", "--title_users=5", "--dataset=chains", "--topk=5"])
+def test_an_option_of_the_training_is_not_taken_for_a_misspelling(folder, capsys, word):
+    assert main([f"--run={folder}", word]) == 2
+    told = capsys.readouterr().err
+    assert "which keeps its own settings" in told and "did you mean" not in told
+
+
+@pytest.mark.parametrize("names", ["", "[]", " , "])
+@pytest.mark.parametrize("asked", ["--run={}", "--model=APANext"])
+def test_a_comparison_without_names_is_refused(folder, capsys, asked, names):
+    """It printed the run's own table, with status 0."""
+    assert main([asked.format(folder), f"--compare={names}"]) == 2
+    assert "--compare: found no value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["Retraining", "APANext", "Popp"])
+def test_of_a_name_that_is_no_model_what_is_expected_is_told(folder, capsys, name):
+    assert main([f"--run={folder}", f"--compare={name}"]) == 2
+    assert "expected RecBole's general models (Pop, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--requests_per_day=5", "--n_samples=100"]])
+@pytest.mark.parametrize("asked", ["--run={}", "--model=APANext"])
+def test_a_plan_is_of_the_labelled_mode(folder, capsys, asked, more):
+    """The message was of another option, or led to --help=plan, which names this command."""
+    assert main([asked.format(folder), "--plan", *more]) == 2
+    assert "--plan does not go with APANext: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("metrics", ["AUC", ["AUC"], ["AUC", "LogLoss"], ["Recall", "GAUC"]])
+def test_of_metrics_only_those_of_rankings_are_suggested(next_options, metrics):
+    """``--eval_args.mode=labeled`` was, which is refused."""
+    with pytest.raises(SettingsError, match=r"metrics: found .*AUC.*, expected some of hit, map, mrr") as told:
+        read_options("chains", given={**next_options, "metrics": metrics})
+    assert "eval_args" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"tau": "x"}, r"tau: found 'x', expected a number \(at least 0\), or auto"),
+        ({"n_neighbors": "x"}, r"n_neighbors: found 'x', expected a whole number \(at least 1\), or auto"),
+        ({"adapters": "x"}, "adapters: found 'x', expected one of none, titles, codes"),
+    ],
+)
+def test_numbers_are_among_what_is_expected(next_options, option, told):
+    with pytest.raises(SettingsError, match=told):
+        read_options("chains", given={**next_options, **option})
 
 
 def test_verification_compares_the_figures_that_the_run_keeps(folder, tmp_path):

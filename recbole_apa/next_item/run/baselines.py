@@ -37,6 +37,10 @@ ALL_POSITIONS = "-all-positions"
 """Behind the name of a model that is trained so."""
 ROWS = "recbole-apa-next-"
 """How the folders begin that rows are written to; then comes the number of the process."""
+_EXPECTED = (
+    "expected RecBole's general models (Pop, ItemKNN, EASE, BPR, LightGCN, ...) or, of its sequential models, "
+    f"{' and '.join(MODELS)}, which one pass trains on all positions"
+)
 AT_ONCE = 256
 """Users scored together."""
 
@@ -47,11 +51,16 @@ def refuse_names(names: Sequence[str]) -> None:
         SettingsError: no such model, or one that cannot be a row here.
     """
     for name in (_plain(name) for name in names):
-        if name not in MODELS and find_model(name).type not in _KINDS:
+        if name in MODELS:
+            continue
+        try:
+            fits = find_model(name, MODELS).type in _KINDS
+        except SettingsError as error:
+            raise SettingsError(f"--compare: {error}; {_EXPECTED}") from None
+        if not fits:
             raise SettingsError(
-                f"--compare: found {name}, expected RecBole's general models (Pop, ItemKNN, EASE, BPR, LightGCN, ...) "
-                f"or, of its sequential models, {' and '.join(MODELS)}, which one pass trains on all positions; of the "
-                "others RecBole makes a row of every prefix, which takes hours here"
+                f"--compare: found {name}, {_EXPECTED}; of the others RecBole makes a row of every prefix, which takes "
+                "hours here"
             )
 
 
