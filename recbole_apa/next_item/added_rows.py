@@ -95,6 +95,16 @@ def joined(first: Interactions, more: Interactions) -> Interactions:
     return Interactions(users, items, np.concatenate([first.labels, more.labels]), times, values, first.plain_ids)
 
 
+def without(rows: Interactions, others: Interactions) -> Interactions:
+    """The rows that are not also among others (:func:`are_in`)."""
+    users = set(others.users.names)
+    codes = [code for code, name in enumerate(rows.users.names) if name in users]
+    near = np.flatnonzero(np.isin(rows.users.codes, codes))
+    kept = np.ones(len(rows), dtype=bool)
+    kept[near[are_in(rows.take(near), others)]] = False
+    return rows.take(np.flatnonzero(kept))
+
+
 def are_in(rows: Interactions, known: Interactions) -> np.ndarray:
     """Which rows are also among others, (n,), bool: same user, item, time and value."""
     users = set(rows.users.texts())

@@ -13,7 +13,7 @@ from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import read_data
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.next_item.added_rows import NONE, AddedRows, are_in, joined
+from recbole_apa.next_item.added_rows import NONE, AddedRows, joined, without
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.sequences import UserSequence, sequences_of
 
@@ -58,8 +58,8 @@ def read_next_data(options: DataOptions, stem: Path, visible: VisibleData, added
     if len(added):
         added = added.take(np.flatnonzero(visible.visible(added.interactions(options.label))))
         shown = added.interactions(options.label)
-        new = shown.take(np.flatnonzero(~are_in(shown, raw)))
-        raw, all_rows = joined(raw, new), joined(all_rows, new)
+        # last, in the order in which they joined, wherever the files have them as well
+        raw, all_rows = (joined(without(rows, shown), shown) for rows in (raw, all_rows))
     known = np.array([name in catalogue for name in all_rows.items.names], dtype=bool)[all_rows.items.codes]
     if not known.all():
         getLogger().warning(

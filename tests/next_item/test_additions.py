@@ -55,6 +55,29 @@ def test_a_grown_run_is_what_a_training_on_all_rows_gives(folder, next_options, 
     assert verify_next_items(folder).differences == []
 
 
+@pytest.mark.parametrize("has_times", [True, False])
+@pytest.mark.parametrize("in_file", [[1], [2, 0], [0, 1, 2]])
+@pytest.mark.quick(1)
+def test_the_order_of_additions_holds_whatever_the_file_has_of_them(next_options, chains, tmp_path, has_times, in_file):
+    """Rows without times, or of equal ones, are in the order in which they joined; the run did not open any more."""
+    data = Path(shutil.copytree(chains / "chains", tmp_path / "data" / "chains"))
+    path = data / "chains.inter"
+    lines = [line if has_times else line.rpartition("\t")[0] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    columns = ["user_id", "item_id", "rating", *["timestamp"] * has_times]
+    options = {**next_options, "data_path": str(tmp_path / "data"), "partition": "hashed_user"}
+    options["load_col"] = {"inter": columns, "item": ["item_id", "title", "year"]}
+    made = run_next_items("chains", config_dict=options, run_dir=tmp_path / "run")
+    rows = [("u3", item, 4, *[9000] * has_times) for item in ("i16", "i2", "i9")]
+    for row in rows:
+        add_next_items(made.folder, [row])
+    items = open_next_items(made.folder).data.of_user["u3"].items
+    assert items[-3:] == ("i16", "i2", "i9")
+    path.write_text("\n".join([*lines, *("\t".join(map(str, rows[n])) for n in in_file)]) + "\n")
+    assert open_next_items(made.folder).data.of_user["u3"].items == items
+    assert audit_next_items(made.folder).holds and verify_next_items(made.folder).holds
+
+
 def test_what_joined_is_forgotten_and_leaves_the_folder(folder):
     add_next_items(folder, NEW)
     forget_next_items(folder, users=["new"], interactions=[("u1", "i5")])

@@ -224,6 +224,7 @@ def _refuse_other_data(
     n_other = sum(now.get(user) != told[0] for user, told in lineage.items()) + len(now.keys() - lineage.keys())
     if n_other:
         raise RunError(
-            f"{options.stem}.inter: {n_other} users have other rows than the run has read; to take rows out, forget "
-            "them first; new rows join with --add. Set --data_path to the files of then"
+            f"{options.stem}.inter: {n_other} users have other rows than the run has read, or rows of equal times in "
+            "another order; to take rows out, forget them first; new rows join with --add. Set --data_path to the "
+            "files of then"
         )
