@@ -62,5 +62,23 @@ def test_after_a_kill_a_file_of_before_is_still_named_as_one(folder, tmp_path, m
     assert audit_next_items(folder).notices == []
 
 
+def test_what_a_killed_export_was_writing_is_named(folder, tmp_path, monkeypatch):
+    """It lies beside the file, under the name that a file is written under at first."""
+
+    def killed(path: Path, data: bytes) -> None:
+        path.with_name(f".{path.name}.tmp").write_bytes(data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recommend, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            export_recommendations(folder, tmp_path / "lists.csv", k=2)
+    forget_next_items(folder, users=["u5"])
+    (told,) = audit_next_items(folder).notices
+    assert str(tmp_path / ".lists.csv.tmp") in told and "delete it" in told
+    export_recommendations(folder, tmp_path / "lists.csv", k=2)
+    assert audit_next_items(folder).notices == [] and [p.name for p in tmp_path.glob("*.tmp")] == []
+
+
 def _refused(found: object) -> bytes:
     raise RunError("no space left")

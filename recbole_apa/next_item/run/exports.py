@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
-from recbole_apa.core.files.whole import json_of, write_json
+from recbole_apa.core.files.whole import json_of, temporary_of, write_json
 from recbole_apa.next_item.run.store import EXPORTS
 
 UNKNOWN = ""
@@ -47,6 +47,7 @@ def noted_export(folder: Path, target: Path, state: str) -> Iterator[None]:
 
 
 def older_exports(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Files that are still there, with recommendations of a state that is in force no more."""
-    noted = noted_exports(folder).items()
-    return sorted(name for name, state in noted if state != manifest["state"] and Path(name).is_file())
+    """Files that are still there, with recommendations of a state that is in force no more; what a killed process was
+    writing beside them is among them."""
+    older = [Path(name) for name, state in noted_exports(folder).items() if state != manifest["state"]]
+    return sorted(str(path) for name in older for path in (name, temporary_of(name)) if path.is_file())
