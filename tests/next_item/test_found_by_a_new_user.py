@@ -7,7 +7,7 @@ import pytest
 
 import recbole_apa
 from recbole_apa.cli.main import main
-from recbole_apa.core.errors import OtherModelError, RequestError, RunError, SettingsError
+from recbole_apa.core.errors import DataError, OtherModelError, RequestError, RunError, SettingsError
 from recbole_apa.next_item.options import read_options
 from recbole_apa.next_item.run import added_files, train
 from recbole_apa.next_item.run.add import add_next_items
@@ -76,6 +76,14 @@ def test_digests_need_no_keying(folder, capsys):
 def test_no_request_is_told_as_such_by_a_dry_run(folder):
     with pytest.raises(RequestError, match="found no request"):
         forget_next_items(folder, [], dry_run=True)
+
+
+def test_a_request_that_leaves_nobody_is_told_as_such(folder):
+    """It spoke of the dataset's file alone, as if that were malformed."""
+    before = tree(folder)
+    with pytest.raises(DataError, match="nothing to train on would be left; to forget all of it, delete the run"):
+        forget_next_items(folder, users=[f"u{n}" for n in range(2, 14)])
+    assert tree(folder) == before
 
 
 @pytest.mark.parametrize("word", ["--predict=u4:i2", "--readmitt=True", "--baseline_data=x"])

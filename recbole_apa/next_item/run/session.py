@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from recbole_apa.core.errors import RequestError
+from recbole_apa.core.errors import DataError, RequestError
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import FRESH, INHERITED
@@ -219,5 +219,8 @@ class Session:
 
 
 def _exchange(opened: NextItemRun, visible: VisibleData, added: AddedRows) -> Exchange:
-    new = read_next_data(opened.options.data, opened.options.stem, visible, added)
+    try:
+        new = read_next_data(opened.options.data, opened.options.stem, visible, added)
+    except DataError as error:  # the run has just been opened with the same files
+        raise DataError(f"nothing to train on would be left; to forget all of it, delete the run ({error})") from None
     return exchange_of(opened.state, opened.data, new, opened.options.settings)
