@@ -74,6 +74,7 @@ def begin_of(shard: int, learnt: Learnt, first: Mapping[int, int]) -> int:
 
 def kept_slices(learnt: Learnt, first: Mapping[int, int], settings: NextItemSettings) -> dict[str, dict[str, int]]:
     """Of shards that changed, how many slices' training is ``kept`` as it was, of ``total``; nothing without slices.
+    None is kept where nobody is in the slices before: the adapter begins there.
 
     Args:
         learnt: before the change.
@@ -82,4 +83,6 @@ def kept_slices(learnt: Learnt, first: Mapping[int, int], settings: NextItemSett
     total = settings.shard_slices
     if total == 1:
         return {}
-    return {f"{shard:03d}": {"kept": begin_of(shard, learnt, first), "total": total} for shard in sorted(first)}
+    ends = {shard: begin_of(shard, learnt, first) for shard in sorted(first)}
+    kept = {shard: end if members_before(shard, end, learnt.shard_of, settings) else 0 for shard, end in ends.items()}
+    return {f"{shard:03d}": {"kept": end, "total": total} for shard, end in kept.items()}
