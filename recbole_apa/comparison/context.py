@@ -32,8 +32,8 @@ from recbole_apa.pipeline.recbole_models import NAME
 from recbole_apa.runs.lock import run_lock
 
 if TYPE_CHECKING:
+    from recbole_apa.comparison.methods.evidence import Timed
     from recbole_apa.data.dataset import APADataset
-    from recbole_apa.pipeline.evidence_models import EvidenceModel
 
 SCRATCH = ".scratch"
 DRAW = "draw_seed"
@@ -70,7 +70,7 @@ class ComparisonContext:
     """Labels that adapters learn from, by what differs in training."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The options as they were given."""
-    models: "dict[str, EvidenceModel]" = field(default_factory=dict)
+    models: "dict[str, Timed]" = field(default_factory=dict)
     """RecBole models of the evidence, trained on all rows of the training period."""
     all_test_rows: bool = False
     """Whether methods without a language model score every row of the test split, drawn or not."""

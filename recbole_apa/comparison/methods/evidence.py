@@ -31,6 +31,14 @@ NamedPairs = tuple[Sequence[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
+class Timed:
+    """A RecBole model of the evidence, and the seconds that its training took."""
+
+    model: EvidenceModel
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Asked:
     """Statistics, trained models, and the items by code."""
 
@@ -39,6 +47,8 @@ class Asked:
     """Those of the data, and after them candidates that nobody rated."""
     models: tuple[EvidenceModel, ...] = ()
     """RecBole models whose scores are terms as well."""
+    shared_seconds: float = 0.0
+    """What training those took that another row had trained before."""
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -58,20 +68,25 @@ class Asked:
         return pasts_of(data, targets, self.source.options.use_ratings)
 
 
-def models_for(context: ComparisonContext, data: RunData) -> tuple[EvidenceModel, ...]:
+def models_for(context: ComparisonContext, data: RunData) -> tuple[tuple[EvidenceModel, ...], float]:
     """The models that ``evidence_models`` names, trained on some rows; once on the comparison's own.
 
     Args:
         data: the comparison's rows, or what a request leaves of them.
 
+    Returns:
+        models, and the seconds that training those took that were there before.
+
     Raises:
         TrainingError: one cannot be trained on these rows.
     """
     names, known = models_of(context.config), context.models if data is context.run_data else {}
+    shared = sum(known[name].seconds for name in names if name in known)
     for name in names:
         if name not in known:
-            known[name] = train_model(context.config, name, data)
-    return tuple(known[name] for name in names)
+            start = time.perf_counter()
+            known[name] = Timed(train_model(context.config, name, data), time.perf_counter() - start)
+    return tuple(known[name].model for name in names), shared
 
 
 def asked_of(context: ComparisonContext, data: RunData) -> Asked:
@@ -89,7 +104,7 @@ def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     rows = training_rows(data, options.use_ratings)
     contents = Contents.embedded(settings, data.texts, names, np.arange(len(names)), text_states_of(context))
     source = Source(rows, ItemSums.of(rows, len(names)), contents.options(options), contents)
-    return Asked(source, names, models_for(context, data))
+    return Asked(source, names, *models_for(context, data))
 
 
 class EvidenceMethod:
@@ -111,7 +126,8 @@ class EvidenceMethod:
         start = time.perf_counter()
         asked, fitted = self._made = self._fit(self.context.run_data)
         n_labels = len(asked.source.rows) + len(fitted_on(self.context.run_data))
-        return FitFigures(time.perf_counter() - start, 1 + len(fitted.coefficients), 1, n_labels)
+        seconds = time.perf_counter() - start + asked.shared_seconds
+        return FitFigures(seconds, 1 + len(fitted.coefficients), 1, n_labels)
 
     def _fit(self, data: RunData) -> tuple[Asked, Logistic]:
         targets = data.targets["valid"]

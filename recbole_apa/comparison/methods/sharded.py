@@ -202,6 +202,7 @@ class AdapterMethod:
             seconds: of counting and fitting, which every request does again.
         """
         made, fitted, data = self.made, self._fitted, self.context.run_data
+        seconds += joined.asked.shared_seconds
         assert fitted is not None
         rows = rows_behind(data)
         train = made.data.train_set
