@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
@@ -60,7 +61,7 @@ def carried_out(arguments: Sequence[str], run: Path) -> dict[str, Any]:
         [sys.executable, str(ROOT / "run_recbole_apa.py"), *arguments, "--show_progress=False", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())},
         check=True,
         text=True,
     )

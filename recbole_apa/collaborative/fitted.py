@@ -15,6 +15,7 @@ from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.targets import Targets
 from recbole_apa.collaborative.terms import collaborative_terms, looked_at, pairs_of, term_names
+from recbole_apa.core.errors import RunError
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import EVIDENCE, SPLITS
 
@@ -144,11 +145,21 @@ class Fitted:
 
         Args:
             pasts: of all samples of the split, in order of their ids.
+
+        Raises:
+            RunError: a model has terms of other rows.
         """
         return self._with_models(split, self.table(pasts, contents))
 
     def _with_models(self, split: str, table: np.ndarray) -> np.ndarray:
-        return np.column_stack([table, *(self.scores[model_key(split, name)] for name in self.models)])
+        columns = [self.scores.get(model_key(split, name), np.zeros(0)) for name in self.models]
+        for name, column in zip(self.models, columns, strict=True):
+            if len(column) != len(table):
+                raise RunError(
+                    f"found {len(column)} terms of {name} for the {split} rows, expected one for each of {len(table)}; "
+                    "restore the run folder from a copy"
+                )
+        return np.column_stack([table, *columns])
 
     def further(self, targets: Targets, contents: Contents) -> FurtherRows | None:
         """The further rows that evidence is fitted on; None if there are none.

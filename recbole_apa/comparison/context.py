@@ -32,7 +32,7 @@ from recbole_apa.pipeline.recbole_models import NAME
 from recbole_apa.runs.lock import run_lock
 
 if TYPE_CHECKING:
-    from recbole_apa.comparison.methods.evidence import Timed
+    from recbole_apa.comparison.methods.evidence import TimedModel
     from recbole_apa.data.dataset import APADataset
 
 SCRATCH = ".scratch"
@@ -70,8 +70,8 @@ class ComparisonContext:
     """Labels that adapters learn from, by what differs in training."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The options as they were given."""
-    models: "dict[str, Timed]" = field(default_factory=dict)
-    """RecBole models of the evidence, trained on all rows of the training period."""
+    models: "dict[tuple[str, int], TimedModel]" = field(default_factory=dict)
+    """RecBole models of the evidence by name and seed, trained on all rows of the training period."""
     all_test_rows: bool = False
     """Whether methods without a language model score every row of the test split, drawn or not."""
 

@@ -54,9 +54,12 @@ def models_of(config: APAConfig) -> tuple[str, ...]:
     return tuple(config[MODELS]) if config[EVIDENCE] == COUNTS else ()
 
 
-def train_model(config: APAConfig, name: str, data: RunData) -> EvidenceModel:
+def train_model(config: APAConfig, name: str, data: RunData, seed: int | None = None) -> EvidenceModel:
     """Train a model on all rows of the training period. Its files are deleted again; what it is trained on, and in
     which order, depends on those rows and the items' columns alone.
+
+    Args:
+        seed: another one than the configuration's.
 
     Raises:
         TrainingError: there is nothing to train it on, or RecBole cannot train it here.
@@ -66,10 +69,17 @@ def train_model(config: APAConfig, name: str, data: RunData) -> EvidenceModel:
     why = rows.why_unfit(name, Layout.of(config))
     if why:
         raise TrainingError(f"{name} cannot be trained on what the run has: {why}")
-    return _train(config, name, data, rows, None)
+    return _train(config, name, data, rows, seed=seed)
 
 
-def _train(config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run: Path | None) -> EvidenceModel:
+def _train(
+    config: APAConfig,
+    name: str,
+    data: RunData,
+    rows: EvidenceRows,
+    run: Path | None = None,
+    seed: int | None = None,
+) -> EvidenceModel:
     """See :func:`train_model`; the rows were looked at.
 
     Args:
@@ -84,7 +94,7 @@ def _train(config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run:
         where = {"log_dir": str(folder), "use_gpu": False}  # a GPU adds gradients of vectors in any order
         options = {**usual_options(name, "all"), **where}
         with _documented(name):
-            return EvidenceModel(name, train_baseline(name, files, config["seed"], options))
+            return EvidenceModel(name, train_baseline(name, files, config["seed"] if seed is None else seed, options))
 
 
 @contextmanager

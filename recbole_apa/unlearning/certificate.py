@@ -59,7 +59,7 @@ APPROXIMATE = (
     "Each affected shard's adapter was moved by an approximate method, starting from the one that had learnt the "
     "forgotten data; it was not trained again. How much of that data it still holds is not known, and neither an audit "
     "nor a verification of this run holds until the next exact request: whatever that names, it also trains the moved "
-    f"adapters again. {_KEPT[INHERITED]}"
+    f"adapters again or, if it is carried out at once, no longer serves them. {_KEPT[INHERITED]}"
 )
 MIXED = (
     "Each affected shard's adapter was trained again from its start on what remains, and what had seen the forgotten "

@@ -22,7 +22,8 @@ def trained_names(patch):
 def test_a_row_has_the_scores_that_a_run_with_these_models_has(opened, options, tmp_path, monkeypatch):
     context, names = opened(**GIVEN), trained_names(monkeypatch)
     (method,) = make_methods(context, ["Evidence"])
-    method.fit(1)
+    about = method.fit(context.config["seed"])
+    assert about.n_parameters > 100 and method.score("Evidence").forward_passes == 1
     found = method.score("Evidence").scores
     made = run("APA", "board", config_dict={**options, **GIVEN, "epochs": 1, "baselines": []}, run_dir=tmp_path / "run")
     part = made.data.test_set
@@ -42,9 +43,9 @@ def test_a_model_is_trained_once_for_all_rows_and_again_on_what_a_request_leaves
     for method in methods:
         seconds[method.rows[0]] = method.fit(1).seconds
         before[method.rows[0]] = method.score(method.rows[0]).scores
-    assert names == ["FM"] and min(seconds.values()) >= context.models["FM"].seconds > 0
+    assert names == ["FM"] and min(seconds.values()) >= context.models["FM", 1].seconds > 0
     methods[0].unlearn()
-    assert names == ["FM", "FM"] and context.models["FM"].model is not methods[0]._made[0].models[0]
+    assert names == ["FM", "FM"] and context.models["FM", 1].model is not methods[0]._made[0].models[0]
     assert methods[0].score("Evidence").scores.tolist() != before["Evidence"].tolist()
 
 

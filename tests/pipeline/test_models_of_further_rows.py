@@ -67,8 +67,13 @@ def test_terms_of_other_rows_are_refused(made, tmp_path):
     save_file({**scores, "evidence.FM": scores["evidence.FM"][1:]}, folder / COLLABORATIVE_SCORES)
     RunStore(folder).seal({})
     n = len(scores["evidence.FM"])
+    told = f"found {n - 1} terms of FM for the evidence rows, expected one for each of {n}"
+    assert any(told in finding for finding in audit(folder).findings)
     with pytest.raises(RunError, match=f"terms of {n - 1} further rows, expected {n}; restore"):
         evaluate_run(folder)
+    save_file({name: values for name, values in scores.items() if name != "evidence.FM"}, folder / COLLABORATIVE_SCORES)
+    RunStore(folder).seal({})
+    assert any("found 0 terms of FM for the evidence rows" in finding for finding in audit(folder).findings)
 
 
 def test_rows_are_drawn_for_models_as_without_them(options):

@@ -31,7 +31,7 @@ NamedPairs = tuple[Sequence[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedModel:
     """A RecBole model of the evidence, and the seconds that its training took."""
 
     model: EvidenceModel
@@ -51,6 +51,11 @@ class Asked:
     """What training those took that another row had trained before."""
 
     @property
+    def n_parameters(self) -> int:
+        """What the models have been trained to."""
+        return sum(model.trained.n_parameters or 0 for model in self.models)
+
+    @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms."""
         return (*self.source.names, *(model.name for model in self.models))
@@ -68,7 +73,7 @@ class Asked:
         return pasts_of(data, targets, self.source.options.use_ratings)
 
 
-def models_for(context: ComparisonContext, data: RunData) -> tuple[tuple[EvidenceModel, ...], float]:
+def models_for(context: ComparisonContext, data: RunData, seed: int) -> tuple[tuple[EvidenceModel, ...], float]:
     """The models that ``evidence_models`` names, trained on some rows; once on the comparison's own.
 
     Args:
@@ -80,18 +85,23 @@ def models_for(context: ComparisonContext, data: RunData) -> tuple[tuple[Evidenc
     Raises:
         TrainingError: one cannot be trained on these rows.
     """
-    names, known = models_of(context.config), context.models if data is context.run_data else {}
-    shared = sum(known[name].seconds for name in names if name in known)
-    for name in names:
-        if name not in known:
+    wanted = [(name, seed) for name in models_of(context.config)]
+    known = context.models if data is context.run_data else {}
+    shared = sum(known[each].seconds for each in wanted if each in known)
+    for each in wanted:
+        if each not in known:
             start = time.perf_counter()
-            known[name] = Timed(train_model(context.config, name, data), time.perf_counter() - start)
-    return tuple(known[name].model for name in names), shared
+            model = train_model(context.config, each[0], data, seed)
+            known[each] = TimedModel(model, time.perf_counter() - start)
+    return tuple(known[each].model for each in wanted), shared
 
 
-def asked_of(context: ComparisonContext, data: RunData) -> Asked:
+def asked_of(context: ComparisonContext, data: RunData, seed: int | None = None) -> Asked:
     """Statistics of the rows of the training period, and models trained on them; no label of a validation or test row
     is in them.
+
+    Args:
+        seed: of the models; None takes the configuration's.
 
     Raises:
         TrainingError: a model cannot be trained on these rows.
@@ -104,7 +114,7 @@ def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     rows = training_rows(data, options.use_ratings)
     contents = Contents.embedded(settings, data.texts, names, np.arange(len(names)), text_states_of(context))
     source = Source(rows, ItemSums.of(rows, len(names)), contents.options(options), contents)
-    return Asked(source, names, *models_for(context, data))
+    return Asked(source, names, *models_for(context, data, context.config["seed"] if seed is None else seed))
 
 
 class EvidenceMethod:
@@ -115,25 +125,27 @@ class EvidenceMethod:
     def __init__(self, context: ComparisonContext, name: str) -> None:
         self.context, self.rows = context, (name,)
         self._made: tuple[Asked, Logistic] | None = None
+        self._seed: int | None = None
 
     def fit(self, seed: int) -> FitFigures:
-        """See :class:`~recbole_apa.comparison.method.Method`. Nothing is drawn: every seed gives the same.
+        """See :class:`~recbole_apa.comparison.method.Method`. Nothing but models of the evidence is drawn: without
+        any, every seed gives the same.
 
         Raises:
             DataError: there is no validation sample.
             TrainingError: a model of the evidence cannot be trained.
         """
-        start = time.perf_counter()
+        start, self._seed = time.perf_counter(), seed
         asked, fitted = self._made = self._fit(self.context.run_data)
         n_labels = len(asked.source.rows) + len(fitted_on(self.context.run_data))
         seconds = time.perf_counter() - start + asked.shared_seconds
-        return FitFigures(seconds, 1 + len(fitted.coefficients), 1, n_labels)
+        return FitFigures(seconds, 1 + len(fitted.coefficients) + asked.n_parameters, 1, n_labels)
 
     def _fit(self, data: RunData) -> tuple[Asked, Logistic]:
         targets = data.targets["valid"]
         if not len(targets):
             raise DataError(f"{self.rows[0]} is fitted on validation samples, found none; raise valid_samples")
-        asked, rows = asked_of(self.context, data), fitted_on(data)
+        asked, rows = asked_of(self.context, data, self._seed), fitted_on(data)
         table = asked.table(self._pasts(asked, data, rows), named_pairs(data, rows))
         return asked, Logistic.fit(table, data.rows.labels[rows], RIDGE)
 
@@ -151,7 +163,7 @@ class EvidenceMethod:
         pasts = untested_pasts(asked, data, targets) if row == FIXED else self._pasts(asked, data, targets)
         pasts = judged_pasts(self.context, pasts, asked)
         scores = fitted.scores(asked.table(pasts, named_pairs(data, targets)))
-        return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
+        return self.context.tested.scored(scores, True, len(asked.models), time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:
         """Count and fit what remains anew; a run subtracts the request's rows from its sums, which costs less."""
@@ -169,15 +181,18 @@ class Joined:
     fitted: Combination
 
     @classmethod
-    def fit(cls, context: ComparisonContext, scores: np.ndarray, data: RunData | None = None) -> "Joined":
+    def fit(
+        cls, context: ComparisonContext, scores: np.ndarray, data: RunData | None = None, seed: int | None = None
+    ) -> "Joined":
         """Fit on the validation samples.
 
         Args:
             scores: the model's, in [0, 1], in order of the samples, (v,); it has not learnt from their labels.
             data: what a request left; None takes the comparison's.
+            seed: of the models; None takes the configuration's.
         """
         data = data or context.run_data
-        asked = asked_of(context, data)
+        asked = asked_of(context, data, seed)
         targets = data.targets["valid"]
         table, users = (
             asked.table(asked.pasts(data, targets), named_pairs(data, targets)),
@@ -188,8 +203,8 @@ class Joined:
 
     @property
     def n_parameters(self) -> int:
-        """Numbers of the regression whose scores the row has."""
-        return 1 + len(self.fitted.both.coefficients)
+        """Numbers of the regression whose scores the row has, and of the models among its terms."""
+        return 1 + len(self.fitted.both.coefficients) + self.asked.n_parameters
 
     def scores(self, context: ComparisonContext, scores: np.ndarray) -> np.ndarray:
         """Both together, whether or not a run would serve them, (n,).

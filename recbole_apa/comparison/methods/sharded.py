@@ -193,7 +193,7 @@ class AdapterMethod:
         if how not in known:
             title = "Score validation samples"
             known[how] = made.trainer.aggregate(valid, known["weights"], how, title, show)
-        return Joined.fit(self.context, known[how].numpy(), data)
+        return Joined.fit(self.context, known[how].numpy(), data, made.config["seed"])
 
     def _with(self, joined: Joined, seconds: float) -> FitFigures:
         """What the shards and the evidence beside them took together.

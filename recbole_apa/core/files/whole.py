@@ -32,7 +32,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         as_usual(temporary)
         for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
             _sync(file)
-        if path.is_dir() and temporary.is_dir():  # a folder gives way to a folder, never to a file
+        if path.is_dir() and not temporary.is_dir():  # a folder gives way to a folder, never to a file
+            raise IsADirectoryError(errno.EISDIR, "a folder is there", str(path))
+        if path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
         _sync(path.parent)
