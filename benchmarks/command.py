@@ -33,6 +33,11 @@ def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return given
 
 
+def or_nan(value: float | None) -> float:
+    """A figure, NaN if it is undefined; 0 is a figure."""
+    return float("nan") if value is None else value
+
+
 def keep(given: argparse.Namespace, record: dict[str, Any]) -> None:
     """Write the record with commit, threads and machine (which decides ``dtype: auto``), if ``--out`` is given."""
     if given.out:

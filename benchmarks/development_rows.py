@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import recbole
 
+from benchmarks.command import or_nan
 from recbole_apa.collaborative import (
     Contents,
     ItemContent,
@@ -99,9 +100,9 @@ class Development:
         scores, labels = fitted.scores(table[test]), self.labels[test]
         few = Logistic.fit(table[self.few], self.labels[self.few], RIDGE).scores(table[test])
         return {
-            "few_auc": auc(labels, few) or float("nan"),
+            "few_auc": or_nan(auc(labels, few)),
             "few_log_loss": mean_log_loss(labels, few),
-            "auc": auc(labels, scores) or float("nan"),
+            "auc": or_nan(auc(labels, scores)),
             "log_loss": mean_log_loss(labels, scores),
             "user_auc": within_users(labels, scores, self.users[test]),
         }

@@ -23,6 +23,7 @@ import numpy as np
 from tabulate import tabulate
 from torch import Tensor
 
+from benchmarks.command import or_nan
 from benchmarks.development_rows import write_training_period
 from benchmarks.protocol import commit
 from benchmarks.resumed import kept_rows
@@ -127,7 +128,7 @@ def judged(labels: np.ndarray, users: np.ndarray, scores: Scores, before: Scores
     for name, found in scores.items():
         two = {"now": found, "then": before[name]}
         aucs, drawn = (
-            [np.nan if (value := auc(labels, x)) is None else value for x in two.values()],
+            [or_nan(auc(labels, x)) for x in two.values()],
             resampled_aucs(labels, two, RESAMPLES, 0, users),
         )
         losses = log_losses(labels, found) - log_losses(labels, before[name])

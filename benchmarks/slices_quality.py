@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.command import begin, command
+from benchmarks.command import begin, command, or_nan
 from benchmarks.protocol import commit
 from recbole_apa import run
 from recbole_apa.collaborative import MODEL
@@ -76,7 +76,7 @@ def lines_of(pairs: Mapping[int, Mapping[str, Record]]) -> list[list[str]]:
             labels = np.array(pair["before"]["labels"])
             users = np.array([number[user] for user in pair["before"]["users"]])
             scores = {way: np.array(pair[way][kind]) for way in WAYS}
-            found.append([np.nan if (value := auc(labels, scores[way])) is None else value for way in WAYS])
+            found.append([or_nan(auc(labels, scores[way])) for way in WAYS])
             resampled = resampled_aucs(labels, scores, RESAMPLES, 0, users, len(everyone))
             drawn.append(resampled["slices"] - resampled["before"])
             lines.append(line_of(f"{draw}", kind, len(labels), found[-1], drawn[-1]))

@@ -18,7 +18,7 @@ from recbole_apa.collaborative.fitted import (
     model_names,
     needed_items,
     needed_pairs,
-    scored_of,
+    splits_scored,
     targets_of,
 )
 from recbole_apa.collaborative.item_states import EmbedTexts, ItemStates
@@ -73,7 +73,7 @@ __all__ = [
     "pairs_of",
     "pasts_of",
     "pasts_with",
-    "scored_of",
+    "splits_scored",
     "targets_of",
     "training_rows",
 ]

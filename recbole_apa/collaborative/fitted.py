@@ -31,7 +31,7 @@ def model_key(split: str, name: str) -> str:
     return f"{split}.{name}"
 
 
-def scored_of(n_further: int) -> tuple[str, ...]:
+def splits_scored(n_further: int) -> tuple[str, ...]:
     """What RecBole models score: the samples that are judged and the further rows, if there are any."""
     return LOOKED_AT if n_further else JUDGED
 
@@ -51,7 +51,7 @@ class Fitted:
     """Split -> the model's score of each of its samples, in order of sample id, float64; of validation samples by
     neighbours of other users, averages of the adapters' or those of the merged one (``evidence_fit``). Test samples may
     be missing. And :func:`model_key` -> the term of each sample or further row that a RecBole model adds, of all models
-    for each of :func:`scored_of`: of one that has not learnt from these rows."""
+    for each of :func:`splits_scored`: of one that has not learnt from these rows."""
     combination: Combination | None
     """None if there is no validation sample."""
     options: TermOptions

@@ -178,9 +178,9 @@ class RunData:
         further = further_rows(self.rows, found, self.targets[SPLITS[1]])
         return below(self.rows, further, self.cutoffs[EVIDENCE], self.options.samples.draw_seed)
 
-    def rows_of(self, what: str) -> np.ndarray:
+    def rows_of(self, name: str) -> np.ndarray:
         """Numbers among ``rows``: the targets of a split, or with ``evidence`` :attr:`evidence_rows`."""
-        return self.evidence_rows if what == EVIDENCE else self.targets[what]
+        return self.evidence_rows if name == EVIDENCE else self.targets[name]
 
     @cached_property
     def added_at(self) -> np.ndarray | None:

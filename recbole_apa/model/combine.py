@@ -14,7 +14,7 @@ from recbole_apa.collaborative import (
     TermOptions,
     model_key,
     needed_items,
-    scored_of,
+    splits_scored,
     targets_of,
 )
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
@@ -92,7 +92,7 @@ def model_terms(
     if not settings.models:
         return {}
     if not inputs.trains_models:
-        sizes = {split: len(data.rows_of(split)) for split in scored_of(len(data.evidence_rows))}
+        sizes = {split: len(data.rows_of(split)) for split in splits_scored(len(data.evidence_rows))}
         return {model_key(split, name): np.zeros(n) for name in settings.models for split, n in sizes.items()}
     if inputs.evidence_models is None:
         raise SettingsError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recbole_apa.collaborative import model_key, scored_of
+from recbole_apa.collaborative import model_key, splits_scored
 from recbole_apa.collaborative.terms import log_odds
 from recbole_apa.core.errors import APAError, TrainingError
 from recbole_apa.core.log_levels import warnings_alone
@@ -149,7 +149,7 @@ def evidence_models_of(config: APAConfig) -> Callable[[RunData, Path | None], Mo
 
 
 def _add(out: ModelTerms, config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run: Path | None) -> None:
-    which = {split: in_order(data, data.rows_of(split)) for split in scored_of(len(data.evidence_rows))}
+    which = {split: in_order(data, data.rows_of(split)) for split in splits_scored(len(data.evidence_rows))}
     why = rows.why_unfit(name, Layout.of(config))
     if why:
         out.failed[name] = why

@@ -15,7 +15,7 @@ from recbole_apa.collaborative import (
     TermOptions,
     model_key,
     model_names,
-    scored_of,
+    splits_scored,
 )
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_json, write_whole
@@ -95,7 +95,7 @@ def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
     # how many further rows there are is not in the lineage: all models have as many
     n_further = next((len(scores[key]) for name in models if (key := model_key(EVIDENCE, name)) in scores), 0)
     n_samples = {"valid": len(seen.get(MEMORY, {})), "test": len(seen.get(METRICS, {})), EVIDENCE: n_further}
-    of_models = {model_key(split, name) for split in scored_of(n_further) for name in models}
+    of_models = {model_key(split, name) for split in splits_scored(n_further) for name in models}
     if not {"valid"} | of_models <= set(scores) <= {*JUDGED, *of_models}:
         raise RunError(f"{path} holds {', '.join(sorted(scores)) or 'nothing'}, expected valid and test; {_RESTORE}")
     for name, values in scores.items():

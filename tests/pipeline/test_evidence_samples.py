@@ -10,12 +10,8 @@ from recbole_apa.data.index.rows import VALID
 from recbole_apa.runs.names import COMBINATION
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import light_stage
-from tests.helpers.evidence_runs import fitted_of
+from tests.helpers.evidence_runs import FEW, fitted_of
 from tests.helpers.runs import copy_run, state
-
-MODE = {"valid": "labeled", "test": "labeled"}
-SPLIT = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": MODE}
-FEW = {"valid_samples": 6, "eval_args": SPLIT}
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,10 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.pipeline.evidence_models import train_model
 from recbole_apa.runs.names import COLLABORATIVE_SCORES
 from recbole_apa.runs.store import RunStore
-from tests.helpers.evidence_runs import fitted_of
+from tests.helpers.evidence_runs import FEW, fitted_of
 from tests.helpers.runs import copy_run
 
-MODE = {"valid": "labeled", "test": "labeled"}
-SPLIT = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": MODE}
-GIVEN = {"valid_samples": 6, "eval_args": SPLIT, "evidence": ["counts", "FM"], "baselines": [], "epochs": 1}
+GIVEN = {**FEW, "evidence": ["counts", "FM"], "baselines": [], "epochs": 1}
 
 
 @pytest.fixture(scope="module")

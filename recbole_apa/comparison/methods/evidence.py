@@ -194,12 +194,10 @@ class Joined:
         data = data or context.run_data
         asked = asked_of(context, data, seed)
         targets = data.targets["valid"]
-        table, users = (
-            asked.table(asked.pasts(data, targets), named_pairs(data, targets)),
-            data.rows.users.texts(targets),
-        )
+        pairs = named_pairs(data, targets)
+        table = asked.table(asked.pasts(data, targets), pairs)
         further = further_of(asked, data)
-        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.terms, further))
+        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], pairs[0], asked.terms, further))
 
     @property
     def n_parameters(self) -> int:
