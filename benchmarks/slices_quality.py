@@ -4,9 +4,11 @@
     python -m benchmarks.slices_quality --small --folder=DIR
 
 Default runs of ml-100k, for each draw one with `partition: semantic, shard_slices: 1` and one with `semantic_user` and
-eight slices; both are scored on up to `--rows` test rows of the draw (0: all of them). Each training goes to a file of
-the folder when it ends, and what is there is not trained again. Differences are paired, with 95 % intervals over users;
-"all draws" is the mean over the draws, whose users are resampled together.
+eight slices; both are scored on up to `--rows` test rows of the draw (0: all of them, the same for every draw). Each
+training goes to a file of the folder when it ends, and what is there is not trained again; nor are prompts read
+again, whose frozen passes the folder keeps (.3 MB each; delete them at the end). Differences are paired, with 95 %
+intervals over users; "all draws" is the mean over the draws, whose users are resampled together. The second table has
+the figures of either way, means over the draws.
 """
 
 import argparse
@@ -21,11 +23,20 @@ from tabulate import tabulate
 
 from benchmarks.command import begin, command, or_nan
 from benchmarks.protocol import commit
-from recbole_apa import run
-from recbole_apa.collaborative import MODEL
+from recbole_apa import APA, APAConfig
+from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.collaborative import ALONE, BOTH, MODEL
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.core.option_table import ACTIVATION_KEYS
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.core.system.machine import machine_kind
-from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
+from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs, uauc, user_numbers
+from recbole_apa.pipeline.build import build
+from recbole_apa.pipeline.trainer_factory import make_trainer
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.store import RunStore
+from recbole_apa.runs.trunk_activations import activation_name, load_activations, save_activations
 
 WAYS: dict[str, dict[str, Any]] = {
     "before": {"partition": "semantic", "shard_slices": 1},
@@ -34,48 +45,83 @@ WAYS: dict[str, dict[str, Any]] = {
 BASE: dict[str, Any] = {"variants": "none", "baselines": [], "show_progress": False}
 SMALL: dict[str, Any] = {"train_samples": 16, "valid_samples": 16, "n_shards": 2, "MAX_ITEM_LIST_LENGTH": 3}
 SERVED, RESAMPLES = "served", 2000
+KINDS = (MODEL, ALONE, BOTH, SERVED)
+AT_ONCE = 500
+"""Prompts whose frozen passes are one file."""
 Record = Mapping[str, Any]
 
 
-def trained(way: str, draw: int, n_rows: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of one run's test samples, and who they are of."""
-    given = {**BASE, **WAYS[way], **options, "draw_seed": draw, "test_samples": n_rows or None}
+def trained(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The scores of one run's test samples, and who they are of.
+
+    Args:
+        given: APA's options.
+        folder: keeps the frozen passes of the prompts.
+    """
     start, measured_on = time.process_time(), commit()
-    with tempfile.TemporaryDirectory() as place:
-        result = run("APA", "ml-100k", config_dict=given, run_dir=Path(place) / "run")
-        part, how = result.data.test_set, result.model.settings.aggregation.aggregation
-        weights = result.model.weights(result.model.prompts_of(part))
-        scores = result.trainer.aggregate(part, weights, how, "Score", False).numpy()
-        served = result.trainer.served_of(part, scores)
+    config = APAConfig("APA", "ml-100k", config_dict=given)
+    config.settle_backbone()
+    model, data = build(config)
+    assert isinstance(model, APA)
+    part = data.test_set
+    for each in data.parts:
+        read_passes(model.engine, model.prompts_of(each), passes_in(folder, config))
+    with tempfile.TemporaryDirectory() as place, run_lock(Path(place), "measuring"):
+        trainer = make_trainer(config, model, RunStore(Path(place)))
+        trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
+        how, weights = model.settings.aggregation.aggregation, model.weights(model.prompts_of(part))
+        alone = trainer.aggregate(part, weights, how, "Score", False).numpy()
+        assert trainer.combined
+        scores = trainer.combined.scores_of(part, alone)
+        served = trainer.combined.served
     return {
-        "options": given,
+        "options": dict(given),
         "commit": measured_on,
         "machine": machine_kind("cpu").text(),
         "processor_seconds": round(time.process_time() - start),
         "samples": [sample.sample_id for sample in part.samples],
         "users": [sample.user_id for sample in part.samples],
         "labels": [int(sample.label) for sample in part.samples],
-        MODEL: np.round(scores.astype(np.float64), 6).tolist(),
-        SERVED: np.round(served.astype(np.float64), 6).tolist(),
+        SERVED: served,
+        "scores": {name: np.round(found.astype(np.float64), 6).tolist() for name, found in scores.items()},
     }
 
 
+def read_passes(engine: ScoringEngine, prompts: Sequence[TokenizedPrompt], folder: Path) -> None:
+    """Put the frozen passes of all prompts into the engine's cache: from the folder, or computed and kept there, so
+    that neither another training nor an interrupted one reads the prompts again."""
+    for first in range(0, len(prompts), AT_ONCE):
+        some = prompts[first : first + AT_ONCE]
+        here = folder / digest_of(*map(activation_name, some)).hex()[:12]
+        here.mkdir(parents=True, exist_ok=True)
+        if load_activations(RunStore(here), engine.cache, some) < len(some):
+            size = engine.step_size
+            found = [frozen for i in range(0, len(some), size) for frozen in engine.freeze(some[i : i + size])]
+            save_activations(RunStore(here), some, found)
+            print(f"{first + len(some):,} of {len(prompts):,} prompts read", flush=True)
+
+
+def scores_in(record: Record, kind: str) -> np.ndarray:
+    """A record's scores of one kind, or of what its run serves."""
+    return np.array(record["scores"][record[SERVED] if kind == SERVED else kind])
+
+
 def lines_of(pairs: Mapping[int, Mapping[str, Record]]) -> list[list[str]]:
-    """The table: for each draw and for all, AUC of both ways and the difference, of the model and of what is served.
+    """The table: for each draw and for all, AUC of both ways and the difference, for each kind of score.
 
     Raises:
         ValueError: the two runs of a draw were scored on different rows.
     """
     everyone = sorted({user for pair in pairs.values() for user in pair["before"]["users"]})
     number, lines = {user: i for i, user in enumerate(everyone)}, []
-    for kind in (MODEL, SERVED):
+    for kind in KINDS:
         found, drawn = [], []
         for draw, pair in pairs.items():
             if pair["before"]["samples"] != pair["slices"]["samples"]:
                 raise ValueError(f"draw {draw}: the two runs were scored on different rows; delete one of its files")
             labels = np.array(pair["before"]["labels"])
             users = np.array([number[user] for user in pair["before"]["users"]])
-            scores = {way: np.array(pair[way][kind]) for way in WAYS}
+            scores = {way: scores_in(pair[way], kind) for way in WAYS}
             found.append([or_nan(auc(labels, scores[way])) for way in WAYS])
             resampled = resampled_aucs(labels, scores, RESAMPLES, 0, users, len(everyone))
             drawn.append(resampled["slices"] - resampled["before"])
@@ -84,6 +130,21 @@ def lines_of(pairs: Mapping[int, Mapping[str, Record]]) -> list[list[str]]:
             n_rows = sum(len(pair["before"]["labels"]) for pair in pairs.values())
             lines.append(line_of("all draws", kind, n_rows, np.mean(found, axis=0), np.mean(drawn, axis=0)))
     return lines
+
+
+def figures_of(pairs: Mapping[int, Mapping[str, Record]]) -> list[list[str]]:
+    """The second table: AUC, LogLoss and AUC within users for each way and kind of score, means over the draws."""
+    lines = []
+    for way in WAYS:
+        for kind in KINDS:
+            each = [judged(pair[way], kind) for pair in pairs.values()]
+            lines.append([way, kind, *(f"{value:.4f}" for value in np.mean(each, axis=0))])
+    return lines
+
+
+def judged(record: Record, kind: str) -> tuple[float, float, float]:
+    labels, scores, users = np.array(record["labels"]), scores_in(record, kind), user_numbers(record["users"])
+    return or_nan(auc(labels, scores)), mean_log_loss(labels, scores), or_nan(uauc(labels, scores, users))
 
 
 def line_of(draw: str, kind: str, n_rows: int, both: Sequence[float], drawn: np.ndarray) -> list[str]:
@@ -109,6 +170,23 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
+def passes_in(folder: Path, config: APAConfig) -> Path:
+    """Where a folder keeps the frozen passes of a backbone, as this kind of machine computes them."""
+    told = (machine_kind(config["device"]).text(), *(str(config[name]) for name in ACTIVATION_KEYS))
+    return folder / f"passes-{digest_of(*told).hex()[:12]}"
+
+
+def refuse_others(path: Path, given: Mapping[str, Any]) -> None:
+    """Refuse to count a training of other options among these.
+
+    Raises:
+        SystemExit: the file is of other options.
+    """
+    found = read_json(path)["options"]
+    if found != given:
+        raise SystemExit(f"{path} is of {found}; expected {given}: give another --folder")
+
+
 def main() -> None:
     given = begin(parser())
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -116,11 +194,17 @@ def main() -> None:
     for draw in map(int, draws.split(",")):
         for way in WAYS:
             path = given.folder / f"{draw}-{way}.json"
-            if not path.exists():
-                write_json(path, trained(way, draw, n_rows, options))
-                print(f"draw {draw}, {way}: done", flush=True)
+            asked = {**BASE, **WAYS[way], **options, "draw_seed": draw, "test_samples": n_rows or None}
+            if path.exists():
+                refuse_others(path, asked)
+                continue
+            write_json(path, trained(asked, given.folder))
+            print(f"draw {draw}, {way}: done", flush=True)
+    pairs = kept_pairs(given.folder)
     head = ["draw", "scores", "rows", "AUC before", "AUC with slices", "difference"]
-    print(tabulate(lines_of(kept_pairs(given.folder)), head, tablefmt="github", disable_numparse=True))
+    print(tabulate(lines_of(pairs), head, tablefmt="github", disable_numparse=True), end="\n\n")
+    head = ["runs", "scores", "AUC", "LogLoss", "UAUC"]
+    print(tabulate(figures_of(pairs), head, tablefmt="github", disable_numparse=True))
 
 
 if __name__ == "__main__":

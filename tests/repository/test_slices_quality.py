@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.slices_quality import kept_pairs, lines_of
+from benchmarks.slices_quality import figures_of, kept_pairs, lines_of, refuse_others
 
 LABELS = [0, 1] * 40
 
@@ -15,8 +15,8 @@ def record(scores, samples="s", users=None):
         "samples": [f"{samples}{n}" for n in range(80)],
         "users": users or [f"u{n // 2}" for n in range(80)],
         "labels": LABELS,
-        "model": scores,
-        "served": [0.5] * 80,
+        "served": "evidence",
+        "scores": {"model": scores, "evidence": [0.5] * 80, "model+evidence": scores},
     }
 
 
@@ -34,7 +34,25 @@ def test_differences_are_those_of_the_same_rows_and_the_mean_over_draws():
         "+0.0000 (+0.0000 to +0.0000)",
         "-0.5000 (-0.5000 to -0.5000)",
     ]
-    assert {line[5] for line in lines[3:]} == {"+0.0000 (+0.0000 to +0.0000)"}
+    constant = [line[5] for line in lines if line[1] in ("evidence", "served")]
+    assert constant == ["+0.0000 (+0.0000 to +0.0000)"] * 6
+
+
+def test_what_is_served_is_what_each_run_says():
+    right, wrong = record([float(label) for label in LABELS]), record([1.0 - label for label in LABELS])
+    pairs = {1: {"before": right, "slices": {**wrong, "served": "model"}}}
+    found = {(line[0], line[1]): line[2:] for line in figures_of(pairs)}
+    assert found["before", "model"][0] == "1.0000" and found["slices", "model"][0] == "0.0000"
+    assert found["before", "served"] == ["0.5000", "0.6931", "nan"]  # 40 users with both labels are fewer than 50
+    assert found["slices", "served"] == found["slices", "model"]
+
+
+def test_a_training_with_other_options_is_not_counted(tmp_path):
+    path = tmp_path / "1-before.json"
+    path.write_text(json.dumps({"options": {"test_samples": 2000}}))
+    refuse_others(path, {"test_samples": 2000})
+    with pytest.raises(SystemExit, match=r"1-before\.json is of .*2000.*expected .*None.*another --folder"):
+        refuse_others(path, {"test_samples": None})
 
 
 def test_draws_with_other_users_are_resampled_together():
