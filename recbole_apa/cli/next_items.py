@@ -39,12 +39,18 @@ def is_asked(words: Words) -> bool:
     """Whether the model, or the finished run, is APANext.
 
     Raises:
-        SettingsError: recommendations are asked without a run.
+        SettingsError: recommendations are asked without a run, or a finished run of APANext is called another model's.
     """
     if "run" in words:
         from recbole_apa.next_item.run.store import is_next_item_run
 
-        return is_next_item_run(words["run"])
+        found, named = is_next_item_run(words["run"]), words.get("model", MODEL)
+        if found and named != MODEL:
+            raise SettingsError(
+                f"--model: found {named}, but {words['run']} is a run of {MODEL}; leave --model out, or name another "
+                "--run"
+            )
+        return found
     if words.get("model") == MODEL:
         return True
     wanted = sorted(names_of(RecommendOptions) & set(words))

@@ -101,6 +101,9 @@ def test_recommended_is_nothing_that_the_user_has_chosen(run, read):
         (["--recommend=u4", "--audit"], "one command for each"),
         (["--unlearn_method=NPO", "--forget_users=u4"], "does not go with"),
         (["--n_shards=7"], "does not go with a finished run"),
+        (["--model=APA"], "is a run of APANext; leave --model out"),
+        (["--model=BPR", "--forget_users=u4"], "--model: found BPR, but "),
+        (["--model=APA", "--add=new.csv"], "--model: found APA, but "),
     ],
 )
 def test_what_does_not_go_together_is_refused(run, capsys, more, told):

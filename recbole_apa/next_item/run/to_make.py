@@ -63,5 +63,5 @@ def text_of_later(state: NextItemState, settings: NextItemSettings) -> str:
     if state.title_weights is None:
         parts.append(f"no adapter is left, so that no {written} are written")
     if settings.title_users:
-        parts.append(f"to be made: the rows of {written} of {settings.title_users} drawn users")
+        parts.append(f"to be made: the rows of {written} of up to {settings.title_users} drawn users")
     return f"after a request at once: {'; '.join(parts)} (--catch_up)"
