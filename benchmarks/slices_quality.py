@@ -6,13 +6,12 @@
 Default runs of ml-100k, for each draw one with `partition: semantic, shard_slices: 1` and one with `semantic_user` and
 eight slices; both are scored on up to `--rows` test rows of the draw (0: all of them, the same for every draw). Each
 training goes to a file of the folder when it ends, and what is there is not trained again; nor are prompts read
-again, whose frozen passes the folder keeps (.3 MB each; delete them at the end). Differences are paired, with 95 %
+again, whose frozen passes the folder keeps (benchmarks/kept_passes.py). Differences are paired, with 95 %
 intervals over users; "all draws" is the mean over the draws, whose users are resampled together. The second table has
 the figures of either way, means over the draws.
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,21 +21,12 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.command import begin, command, or_nan
+from benchmarks.kept_passes import trained_run
 from benchmarks.protocol import commit
-from recbole_apa import APA, APAConfig
-from recbole_apa.backbone.engine import ScoringEngine
-from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.collaborative import ALONE, BOTH, MODEL
 from recbole_apa.core.files.whole import read_json, write_json
-from recbole_apa.core.option_table import ACTIVATION_KEYS
-from recbole_apa.core.seeding import digest_of
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs, uauc, user_numbers
-from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.lock import run_lock
-from recbole_apa.runs.store import RunStore
-from recbole_apa.runs.trunk_activations import activation_name, load_activations, save_activations
 
 WAYS: dict[str, dict[str, Any]] = {
     "before": {"partition": "semantic", "shard_slices": 1},
@@ -46,8 +36,6 @@ BASE: dict[str, Any] = {"variants": "none", "baselines": [], "show_progress": Fa
 SMALL: dict[str, Any] = {"train_samples": 16, "valid_samples": 16, "n_shards": 2, "MAX_ITEM_LIST_LENGTH": 3}
 SERVED, RESAMPLES = "served", 2000
 KINDS = (MODEL, ALONE, BOTH, SERVED)
-AT_ONCE = 500
-"""Prompts whose frozen passes are one file."""
 Record = Mapping[str, Any]
 
 
@@ -59,21 +47,13 @@ def trained(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         folder: keeps the frozen passes of the prompts.
     """
     start, measured_on = time.process_time(), commit()
-    config = APAConfig("APA", "ml-100k", config_dict=given)
-    config.settle_backbone()
-    model, data = build(config)
-    assert isinstance(model, APA)
-    part = data.test_set
-    for each in data.parts:
-        read_passes(model.engine, model.prompts_of(each), passes_in(folder, config))
-    with tempfile.TemporaryDirectory() as place, run_lock(Path(place), "measuring"):
-        trainer = make_trainer(config, model, RunStore(Path(place)))
-        trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
-        how, weights = model.settings.aggregation.aggregation, model.weights(model.prompts_of(part))
-        alone = trainer.aggregate(part, weights, how, "Score", False).numpy()
-        assert trainer.combined
-        scores = trainer.combined.scores_of(part, alone)
-        served = trainer.combined.served
+    with trained_run("ml-100k", given, folder) as made:
+        part, how = made.data.test_set, made.model.settings.aggregation.aggregation
+        weights = made.model.weights(made.model.prompts_of(part))
+        alone = made.trainer.aggregate(part, weights, how, "Score", False).numpy()
+        combined = made.trainer.combined
+        assert combined
+        scores = combined.scores_of(part, alone)
     return {
         "options": dict(given),
         "commit": measured_on,
@@ -82,23 +62,9 @@ def trained(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "samples": [sample.sample_id for sample in part.samples],
         "users": [sample.user_id for sample in part.samples],
         "labels": [int(sample.label) for sample in part.samples],
-        SERVED: served,
+        SERVED: combined.served,
         "scores": {name: np.round(found.astype(np.float64), 6).tolist() for name, found in scores.items()},
     }
-
-
-def read_passes(engine: ScoringEngine, prompts: Sequence[TokenizedPrompt], folder: Path) -> None:
-    """Put the frozen passes of all prompts into the engine's cache: from the folder, or computed and kept there, so
-    that neither another training nor an interrupted one reads the prompts again."""
-    for first in range(0, len(prompts), AT_ONCE):
-        some = prompts[first : first + AT_ONCE]
-        here = folder / digest_of(*map(activation_name, some)).hex()[:12]
-        here.mkdir(parents=True, exist_ok=True)
-        if load_activations(RunStore(here), engine.cache, some) < len(some):
-            size = engine.step_size
-            found = [frozen for i in range(0, len(some), size) for frozen in engine.freeze(some[i : i + size])]
-            save_activations(RunStore(here), some, found)
-            print(f"{first + len(some):,} of {len(prompts):,} prompts read", flush=True)
 
 
 def scores_in(record: Record, kind: str) -> np.ndarray:
@@ -168,12 +134,6 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--draws", default="1,2,3")
     out.add_argument("--rows", type=int, default=0, help="test rows of a draw; 0: all")
     return out
-
-
-def passes_in(folder: Path, config: APAConfig) -> Path:
-    """Where a folder keeps the frozen passes of a backbone, as this kind of machine computes them."""
-    told = (machine_kind(config["device"]).text(), *(str(config[name]) for name in ACTIVATION_KEYS))
-    return folder / f"passes-{digest_of(*told).hex()[:12]}"
 
 
 def refuse_others(path: Path, given: Mapping[str, Any]) -> None:
