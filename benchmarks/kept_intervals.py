@@ -36,7 +36,7 @@ def kept_scores(folder: Path) -> dict[str, np.ndarray]:
 def table(labels: np.ndarray, users: np.ndarray, scores: dict[str, np.ndarray], reference: str) -> list[list[str]]:
     """A line for each method: AUC, and its difference from the reference if that is there, paired, with intervals."""
     resampled = resampled_aucs(labels, scores, RESAMPLES, 0, users)
-    lines = [[name, f"{auc(labels, found):.4f}", span(resampled[name])] for name, found in scores.items()]
+    lines = [[name, f"{auc(labels, found):.4f}", span(resampled[name], "")] for name, found in scores.items()]
     if reference in scores:
         own = auc(labels, scores[reference])
         for line, (name, found) in zip(lines, scores.items(), strict=True):
@@ -44,16 +44,20 @@ def table(labels: np.ndarray, users: np.ndarray, scores: dict[str, np.ndarray], 
     return lines
 
 
-def span(values: np.ndarray) -> str:
-    """The 95 % interval."""
+def span(values: np.ndarray, sign: str = "+") -> str:
+    """The 95 % interval.
+
+    Args:
+        sign: ``+`` shows that of a difference.
+    """
     low, high = interval(values)
-    return f"{low:+.3f} to {high:+.3f}"
+    return f"{low:{sign}.3f} to {high:{sign}.3f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--data_path", help="null is RecBole's own folder")
+    parser.add_argument("--data_path", help="without it RecBole's own folder")
     parser.add_argument("--rows", type=Path, help="the folder of a comparison")
     parser.add_argument("--reference", default=REFERENCE, help="the row that others are compared with")
     given = parser.parse_args()

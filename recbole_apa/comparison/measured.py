@@ -1,34 +1,45 @@
 """What is measured of a method: its costs, how well its rows do, and what they keep of each test sample."""
 
 from collections.abc import Sequence
+from logging import getLogger
 
 import numpy as np
 
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Method, Scored, UnlearnFigures
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
-from recbole_apa.comparison.row import DONE, Row, peak_memory
+from recbole_apa.comparison.row import DONE, FAILED, Row, peak_memory
 from recbole_apa.core.errors import TrainingError
 from recbole_apa.evaluation.measures import SCORE_MEASURES, Taken, take
 from recbole_apa.evaluation.ranking import ranking_figures
 
 
 def measure(context: ComparisonContext, method: Method, names: Sequence[str], seed: int) -> list[Row]:
-    """Train a method, score its rows, let it forget.
+    """Train a method, score its rows, let it forget. A row that cannot be scored has failed; the others that the
+    training serves are measured.
 
     Args:
         names: the rows of the method that are wanted.
 
     Raises:
         TrainingError: scores that are NaN or infinite.
+        Exception: what scoring raises, if no row can be scored.
     """
+    scored: dict[str, Scored] = {}
+    errors: dict[str, Exception] = {}
     with peak_memory() as peak:
         fitted = method.fit(seed)
-        scored = {row: method.score(row) for row in names}
+        for row in names:
+            try:
+                scored[row] = method.score(row)
+            except Exception as error:
+                errors[row] = error
+    if not scored:
+        raise next(iter(errors.values()))
     by_drawn = not context.ranking and not context.all_test_rows
     own_auc = method.recbole_auc() if by_drawn and isinstance(method, RecBoleMethod) else None
     forgotten = method.unlearn()
-    out = []
+    out = [failed_row(row, seed, error) for row, error in errors.items()]
     for row, found in scored.items():
         figures = _costs(found.fitted or fitted, found, forgotten, row, len(context.judged(context.splits["test"])))
         figures["peak_memory_bytes"] = peak[0]
@@ -38,6 +49,13 @@ def measure(context: ComparisonContext, method: Method, names: Sequence[str], se
         whole = [] if found.all_scores is None else kept_scores(found.all_scores)
         out.append(Row(row, seed, DONE, "", figures | quality.figures, kept, faults=quality.faults, all_scores=whole))
     return out
+
+
+def failed_row(name: str, seed: int, error: Exception) -> Row:
+    """A row that has an error's text for a reason; the log says so, too."""
+    says = f"{type(error).__name__}: {error}"
+    getLogger().warning(f"{name}, seed {seed} failed: {says}")
+    return Row(name, seed, FAILED, says)
 
 
 def _costs(fitted: FitFigures, found: Scored, forgotten: UnlearnFigures, row: str, n: int) -> dict[str, float]:

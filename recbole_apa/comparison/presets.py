@@ -22,6 +22,16 @@ KEYS = (
     "forget",
 )
 
+_MAPPING, _FLAG = (Mapping, "a mapping"), (bool, "true or false")
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "seeds": (int, "a whole number of at least 1"),
+    "options": _MAPPING,
+    "baseline_options": (Mapping, "options by model, e.g. {BPR: {epochs: 20}}"),
+    "baseline_data": (str, "all, shown or drawn"),
+    "forget": _MAPPING,
+    **dict.fromkeys(("redraw", "slices", "all_test_rows"), _FLAG),
+}
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -44,7 +54,7 @@ def read_preset(name: str) -> Preset:
     """An experiment by its name in ``properties/experiments/``, or by the path of a YAML file.
 
     Raises:
-        SettingsError: no such file, or keys other than :data:`KEYS`.
+        SettingsError: no such file, keys other than :data:`KEYS`, or values of another kind.
     """
     folder = properties_folder() / "experiments"
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
@@ -56,14 +66,28 @@ def read_preset(name: str) -> Preset:
     names = values.get("compare")
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise SettingsError(f"{path}: compare: found {names!r}, expected a list of names")
+    _refuse_other_kinds(path, values)
+    seeds, block = values.get("seeds"), values.get("baseline_data")
     return Preset(
         names,
-        int(values.get("seeds", 1)),
+        1 if seeds is None else seeds,
         values.get("options") or {},
         values.get("baseline_options") or {},
-        str(values.get("baseline_data", "all")),
+        "all" if block is None else block,
         bool(values.get("slices")),
         values.get("forget") or {},
         bool(values.get("redraw")),
         bool(values.get("all_test_rows")),
     )
+
+
+def _refuse_other_kinds(path: Path, values: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        SettingsError: a value of another kind than its key has.
+    """
+    for key, (kind, expected) in _KINDS.items():
+        found = values.get(key)
+        is_kind = isinstance(found, kind) and (kind is bool or not isinstance(found, bool))
+        if found is not None and not is_kind:
+            raise SettingsError(f"{path}: {key}: found {found!r}, expected {expected}")

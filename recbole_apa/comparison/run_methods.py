@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 
 from recbole_apa.comparison.context import ComparisonContext, context_in
-from recbole_apa.comparison.measured import measure
+from recbole_apa.comparison.measured import failed_row, measure
 from recbole_apa.comparison.method import Method
 from recbole_apa.comparison.methods.recbole import model_of
 from recbole_apa.comparison.older_rows import with_labels
@@ -31,7 +31,6 @@ from recbole_apa.comparison.report.seeds import of_asked_seeds
 from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
 from recbole_apa.comparison.row import (
-    FAILED,
     Row,
     RowStore,
     code_digest,
@@ -195,9 +194,7 @@ def _rows_of(
     try:
         rows = measure(context, method, missing, seed)
     except Exception as error:  # whatever a method raises becomes its row's reason and does not stop the table
-        says = f"{type(error).__name__}: {error}"
-        getLogger().warning(f"{title}, seed {seed} failed: {says}")
-        rows = [Row(row, seed, FAILED, says) for row in missing]
+        rows = [failed_row(row, seed, error) for row in missing]
     digests = {"data": context.rows_digest, "code": code_digest()}
     machine = machine_kind(context.config["device"]).text()
     for row in rows:
@@ -256,7 +253,7 @@ def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSample
     training targets, and whether the rows that RecBole's models learn from have them.
 
     Args:
-        users: user -> number; new users are added.
+        users: user -> number; new users of test samples are added.
     """
     train_users: dict[str, int] = {}
     for sample in context.splits["train"]:
@@ -278,8 +275,9 @@ def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSample
         "baseline_data": context.baseline_data,
     }
     if context.all_test_rows:
+        everybody = dict(users)  # of whom some have no drawn sample, and are not resampled with those who have
         described["all_label"] = [int(s.label) for s in context.tested.samples]
-        described["all_user"] = [users.setdefault(s.user_id, len(users)) for s in context.tested.samples]
+        described["all_user"] = [everybody.setdefault(s.user_id, len(everybody)) for s in context.tested.samples]
     if context.ranking:
         described["metrics"] = context.ranking_metrics
         described["n_candidates"] = context.ranking.n_candidates - 1

@@ -219,6 +219,14 @@ def test_compare_has_the_rows(options, work_folder, tmp_path):
         compare(["evidence"], "board", config_dict=ranked, folder=tmp_path / "ranked", all_test_rows=True)
 
 
+def test_a_row_that_cannot_join_evidence_fails_alone(options, work_folder, tmp_path):
+    """The rows that share its training are measured."""
+    given = {**options, "valid_samples": 0, "epochs": 1}
+    found = compare(["APA(D)+Evidence"], "board", config_dict=given, folder=tmp_path / "out")
+    assert {row.method for row in found.rows if row.status != "done"} == {"APA(D)+Evidence"}
+    assert "DataError" in found.problems[0] and "raise valid_samples" in found.problems[0]
+
+
 @pytest.mark.slow
 def test_candidates_are_ranked_by_evidence(options, work_folder, tmp_path):
     given = {**options, "valid_samples": 8, "test_samples": 8, "epochs": 1}

@@ -6,6 +6,7 @@ from recbole_apa import APAConfig
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.registry import ADAPTERS, GROUPS, row_names
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS as APPROXIMATE
 
@@ -21,6 +22,30 @@ def test_every_experiment_names_rows_and_options_that_exist():
         for name in row_names(kept.names):
             known = name in ADAPTERS or name in GROUPS["rules"] or name.startswith("APA:")
             assert known or (kept.forget and name in APPROXIMATE)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("seeds: many", "seeds: found 'many', expected a whole number"),
+        ("seeds: 2.5", "seeds: found 2.5"),
+        ("seeds: yes", "seeds: found True"),
+        ("slices: 'no'", "slices: found 'no', expected true or false"),
+        ("options: [epochs]", r"options: found \['epochs'\], expected a mapping"),
+        ("forget: users", "forget: found 'users', expected a mapping"),
+        ("baseline_data: 3", "baseline_data: found 3, expected all, shown or drawn"),
+    ],
+)
+def test_values_of_another_kind_are_named(given, says, tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"compare: [rules]\n{given}\n")
+    with pytest.raises(SettingsError, match=says):
+        read_preset(str(tmp_path / "mine.yaml"))
+
+
+def test_keys_without_a_value_have_the_default(tmp_path):
+    (tmp_path / "mine.yaml").write_text("compare: [rules]\nseeds:\noptions:\nbaseline_data:\nslices:\n")
+    kept = read_preset(str(tmp_path / "mine.yaml"))
+    assert (kept.seeds, kept.options, kept.baseline_data, kept.slices) == (1, {}, "all", False)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from recbole_apa.comparison.report.criterion import ByRank
 from recbole_apa.comparison.report.judging import Judging
 from recbole_apa.comparison.report.table import NOISE, OTHER_DRAW, comparison_rows, headers
 from recbole_apa.comparison.row import FAILED, Row
+from recbole_apa.comparison.run_methods import _describe
 from tests.helpers.compared import judged_samples, row_of
 
 
@@ -76,3 +77,10 @@ def test_lists_of_users_are_resampled_by_users():
     assert set(drawn.tolist()) == {0.0, 0.5, 1.0}  # by rows also 0.25 and 0.75
     assert judging.notes()[0].startswith("4 lists of 2 users; intervals resample users")
     assert judging.completed(row_of("A", [1, 1, 5, 5])).figures.get("uauc") is None
+
+
+def test_users_without_a_drawn_test_sample_are_not_resampled_with_those_who_have_one(opened):
+    users = {}
+    told = _describe(opened(test_samples=3).testing_all_rows(), users)
+    judging = Judging({1: told, 2: {**told, "user": [users.setdefault("of another draw", len(users))]}}, redrawn=True)
+    assert judging.n_users == len(set(told["user"])) + 1 < len(set(told["all_user"]))

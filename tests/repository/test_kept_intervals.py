@@ -24,6 +24,7 @@ def test_differences_are_from_the_reference_on_the_same_users():
     perfect, turned = labels / 2 + 0.1, 0.9 - labels / 2
     lines = table(labels, users, {"Retraining": perfect, "same": perfect * 0.5, "turned": turned}, "Retraining")
     assert [line[1] for line in lines] == ["1.0000", "1.0000", "0.0000"]
+    assert [line[2] for line in lines] == ["1.000 to 1.000", "1.000 to 1.000", "0.000 to 0.000"]
     assert lines[1][3:] == ["+0.0000", "+0.000 to +0.000"] and lines[2][3:] == ["-1.0000", "-1.000 to -1.000"]
     assert [len(line) for line in table(labels, users, {"rule": perfect}, "Retraining")] == [3]
     other = table(labels, users, {"Retraining": perfect, "turned": turned}, "turned")

@@ -142,9 +142,7 @@ class EvidenceMethod:
         return FitFigures(seconds, 1 + len(fitted.coefficients) + asked.n_parameters, 1, n_labels)
 
     def _fit(self, data: RunData) -> tuple[Asked, Logistic]:
-        targets = data.targets["valid"]
-        if not len(targets):
-            raise DataError(f"{self.rows[0]} is fitted on validation samples, found none; raise valid_samples")
+        _refuse_none(self.rows[0], data)
         asked, rows = asked_of(self.context, data, self._seed), fitted_on(data)
         table = asked.table(self._pasts(asked, data, rows), named_pairs(data, rows))
         return asked, Logistic.fit(table, data.rows.labels[rows], RIDGE)
@@ -190,8 +188,13 @@ class Joined:
             scores: the model's, in [0, 1], in order of the samples, (v,); it has not learnt from their labels.
             data: what a request left; None takes the comparison's.
             seed: of the models; None takes the configuration's.
+
+        Raises:
+            DataError: there is no validation sample.
+            TrainingError: a model of the evidence cannot be trained.
         """
         data = data or context.run_data
+        _refuse_none("evidence beside a model", data)
         asked = asked_of(context, data, seed)
         targets = data.targets["valid"]
         pairs = named_pairs(data, targets)
@@ -213,6 +216,15 @@ class Joined:
         targets = context.run_data.targets["test"]
         pasts = judged_pasts(context, self.asked.pasts(context.run_data, targets), self.asked)
         return self.fitted.scores(self.asked.table(pasts, named_pairs(context.run_data, targets)), scores)[BOTH]
+
+
+def _refuse_none(what: str, data: RunData) -> None:
+    """
+    Raises:
+        DataError: there is no validation sample.
+    """
+    if not len(data.targets["valid"]):
+        raise DataError(f"{what} is fitted on validation samples, found none; raise valid_samples")
 
 
 def fitted_on(data: RunData) -> np.ndarray:

@@ -76,6 +76,7 @@ class AdapterMethod:
         self.context, self.servings, self.changes = context, dict(servings), dict(changes)
         self._made: RunResult | None = None
         self._fitted: FitFigures | None = None
+        self._joined: dict[str, Joined] = {}  # by row
 
     @property
     def rows(self) -> Sequence[str]:
@@ -176,7 +177,7 @@ class AdapterMethod:
             self._freeze(made.model, made.config, prompts)
         joined, begun = None, time.perf_counter()
         if isinstance(serving, ServingWithEvidence):
-            joined = self._join(serving, self.context.run_data)
+            joined = self._joined[row] = self._join(serving, self.context.run_data)
         start = time.perf_counter()
         scores = self.answer(prompts, serving, f"Score {row}").numpy()
         if joined is not None:
@@ -266,11 +267,10 @@ class AdapterMethod:
         """See :class:`~recbole_apa.comparison.method.Method`; exact, through the unlearning stage. Evidence is counted
         and fitted anew on what remains; a run subtracts the request's rows, which costs less."""
         done, further = self.forget(interactions=[single_shard_requests(self.made)[0]]), {}
-        for row, serving in self.servings.items():
-            if isinstance(serving, ServingWithEvidence):
-                start = time.perf_counter()
-                self._join(serving, self.made.data.train_set.run_data)
-                further[row] = time.perf_counter() - start
+        for row in self._joined:
+            start = time.perf_counter()
+            self._join(self.servings[row], self.made.data.train_set.run_data)
+            further[row] = time.perf_counter() - start
         return replace(done, further=further)
 
     def train_from_scratch(self) -> None:
