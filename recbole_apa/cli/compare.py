@@ -84,6 +84,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
             f"--compare: found --model={shared.model}, expected --model=APA; name {shared.model} in --compare"
         )
     _refuse_stage(rest)
+    timed = kept.time_requests if kept and asked.time_requests is None else asked.time_requests is not False
     baselines = asked.baseline_options
     if baselines is None and kept:
         baselines = kept.baseline_options
@@ -99,6 +100,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
         slices=asked.slices if asked.slices is not None else bool(kept and kept.slices),
         redraw=_redraw(asked, kept),
         all_test_rows=asked.all_test_rows if asked.all_test_rows is not None else bool(kept and kept.all_test_rows),
+        time_requests=timed,
     )
 
 
@@ -110,7 +112,7 @@ def _compare_forgetting(
     shared, rest = take(TrainOptions, rest)
     others = sorted(
         name
-        for name in ("slices", "all_test_rows", "baseline_options", "baseline_data")
+        for name in ("slices", "all_test_rows", "time_requests", "baseline_options", "baseline_data")
         if getattr(asked, name) is not None
     )
     if others or shared.model != "APA":

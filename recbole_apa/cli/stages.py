@@ -166,6 +166,9 @@ class CompareOptions:
     """Each seed draws other samples, too."""
     all_test_rows: bool | None = field(default=None, metadata=told())
     """A second table: rows that need no language model, on every row of the test split."""
+    time_requests: bool | None = field(default=None, metadata=told("False"))
+    """Whether each row also forgets one interaction, to time it (default: yes); most models are trained again for
+    that."""
     compare_dir: str | None = field(default=None, metadata=told("DIR"))
     """Where rows, tables and report go; finished rows are kept."""
     slices: bool | None = field(default=None, metadata=told())

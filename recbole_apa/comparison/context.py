@@ -74,6 +74,8 @@ class ComparisonContext:
     """RecBole models of the evidence by name and seed, trained on all rows of the training period."""
     all_test_rows: bool = False
     """Whether methods without a language model score every row of the test split, drawn or not."""
+    time_requests: bool = True
+    """Whether methods also forget, to time it."""
 
     def drawn_for(self, seed: int) -> "ComparisonContext":
         """The context of a seed: this one, or one with samples that the seed draws."""
@@ -81,7 +83,8 @@ class ComparisonContext:
             return self
         options = {**self.asked, DRAW: seed}
         drawn = open_context(self.dataset, self.config_files, options, self.folder / f"draw{seed}", self.baseline_data)
-        return replace(drawn, caches=self.caches, text_states=self.text_states, all_test_rows=self.all_test_rows)
+        kept = ("caches", "text_states", "all_test_rows", "time_requests")
+        return replace(drawn, **{name: getattr(self, name) for name in kept})
 
     @property
     def splits(self) -> dict[str, list[Sample]]:

@@ -8,15 +8,15 @@ import numpy as np
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Method, Scored, UnlearnFigures
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
-from recbole_apa.comparison.row import DONE, FAILED, Row, peak_memory
+from recbole_apa.comparison.row import DONE, FAILED, UNLEARN_SECONDS, Row, peak_memory
 from recbole_apa.core.errors import TrainingError
 from recbole_apa.evaluation.measures import SCORE_MEASURES, Taken, take
 from recbole_apa.evaluation.ranking import ranking_figures
 
 
 def measure(context: ComparisonContext, method: Method, names: Sequence[str], seed: int) -> list[Row]:
-    """Train a method, score its rows, let it forget. A row that cannot be scored has failed; the others that the
-    training serves are measured.
+    """Train a method, score its rows, let it forget if requests are timed. A row that cannot be scored has failed; the
+    others that the training serves are measured.
 
     Args:
         names: the rows of the method that are wanted.
@@ -38,7 +38,7 @@ def measure(context: ComparisonContext, method: Method, names: Sequence[str], se
         raise next(iter(errors.values()))
     by_drawn = not context.ranking and not context.all_test_rows
     own_auc = method.recbole_auc() if by_drawn and isinstance(method, RecBoleMethod) else None
-    forgotten = method.unlearn()
+    forgotten = method.unlearn() if context.time_requests else None
     out = [failed_row(row, seed, error) for row, error in errors.items()]
     for row, found in scored.items():
         figures = _costs(found.fitted or fitted, found, forgotten, row, len(context.judged(context.splits["test"])))
@@ -58,10 +58,11 @@ def failed_row(name: str, seed: int, error: Exception) -> Row:
     return Row(name, seed, FAILED, says)
 
 
-def _costs(fitted: FitFigures, found: Scored, forgotten: UnlearnFigures, row: str, n: int) -> dict[str, float]:
+def _costs(fitted: FitFigures, found: Scored, forgotten: UnlearnFigures | None, row: str, n: int) -> dict[str, float]:
     """What a row cost.
 
     Args:
+        forgotten: None if no request was timed.
         n: test samples.
     """
     known: dict[str, float | None] = {
@@ -72,8 +73,8 @@ def _costs(fitted: FitFigures, found: Scored, forgotten: UnlearnFigures, row: st
         "train_seconds": round(fitted.seconds, 3),
         "n_parameters": fitted.n_parameters,
         "n_shards": fitted.n_shards,
-        "unlearn_seconds": round(forgotten.seconds + forgotten.further.get(row, 0.0), 3),
-        "unlearn_shards_hit": forgotten.n_shards_hit,
+        UNLEARN_SECONDS: round(forgotten.seconds + forgotten.further.get(row, 0.0), 3) if forgotten else None,
+        "unlearn_shards_hit": forgotten.n_shards_hit if forgotten else None,
         "inference_ms_per_sample": round(1000 * found.seconds / n, 3),
         "forward_passes": found.forward_passes,
         **{name: round(value, 3) for name, value in fitted.drawn.items()},

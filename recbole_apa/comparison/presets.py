@@ -19,6 +19,7 @@ KEYS = (
     "baseline_data",
     "slices",
     "all_test_rows",
+    "time_requests",
     "forget",
 )
 
@@ -29,7 +30,7 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "baseline_options": (Mapping, "options by model, e.g. {BPR: {epochs: 20}}"),
     "baseline_data": (str, "all, shown or drawn"),
     "forget": _MAPPING,
-    **dict.fromkeys(("redraw", "slices", "all_test_rows"), _FLAG),
+    **dict.fromkeys(("redraw", "slices", "all_test_rows", "time_requests"), _FLAG),
 }
 
 
@@ -48,6 +49,7 @@ class Preset:
     comparison."""
     redraw: bool = False
     all_test_rows: bool = False
+    time_requests: bool = True
 
 
 def read_preset(name: str) -> Preset:
@@ -78,6 +80,7 @@ def read_preset(name: str) -> Preset:
         values.get("forget") or {},
         bool(values.get("redraw")),
         bool(values.get("all_test_rows")),
+        values.get("time_requests") is not False,
     )
 
 

@@ -25,6 +25,8 @@ _IF_ANY = ("faults", "settings", "all_scores", "machine")
 """Fields that are written if they are not empty."""
 REFERENCE = "Retraining"
 """The row that the others are compared with."""
+UNLEARN_SECONDS = "unlearn_seconds"
+"""The figure that a row lacks if no request was timed."""
 KINDS = ("interactions", "users", "items")
 """What the requests name of which a row keeps the average."""
 

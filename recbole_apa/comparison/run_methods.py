@@ -31,6 +31,7 @@ from recbole_apa.comparison.report.seeds import of_asked_seeds
 from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
 from recbole_apa.comparison.row import (
+    UNLEARN_SECONDS,
     Row,
     RowStore,
     code_digest,
@@ -87,6 +88,7 @@ def compare(
     redraw: bool = False,
     baseline_data: BaselineData = "all",
     all_test_rows: bool = False,
+    time_requests: bool = True,
     only_read: bool = False,
 ) -> Comparison:
     """Train and score methods on the same training, validation and test samples.
@@ -105,6 +107,7 @@ def compare(
         all_test_rows: a second table has the rows that need no language model on every row of the test split, drawn or
             not.
         redraw: each seed draws other samples, so that differences between seeds are not those of training alone.
+        time_requests: each row also forgets one interaction, to time it; most models are trained once more for that.
         only_read: show the rows that ``folder`` has, and write nothing there.
 
     Raises:
@@ -128,6 +131,7 @@ def compare(
         place = Path(stack.enter_context(TemporaryDirectory())) if only_read else target
         opened = stack.enter_context(context_in(place, dataset, config_file_list, options, redraw, baseline_data))
         context = opened.testing_all_rows() if all_test_rows else opened
+        context = replace(context, time_requests=time_requests and not only_read)
         rows, judging = _all_rows(context, rows_asked, seeds, RowStore(target, only_read), baseline_options or {})
         rows = [judging.completed(row) for row in rows]
         _write_samples(place, judging)
@@ -205,8 +209,11 @@ def _rows_of(
 
 def _found(context: ComparisonContext, row: Row | None) -> Row | None:
     """A stored row, if its scores are those that were judged. Older versions rounded them to six places, which made
-    ties where a model's scores are small: such a row is measured again."""
-    if row is None or context.ranking or "auc" not in row.figures:
+    ties where a model's scores are small: such a row is measured again. So is one whose request is wanted, and was not
+    timed."""
+    if row is None or (context.time_requests and UNLEARN_SECONDS not in row.figures):
+        return None
+    if context.ranking or "auc" not in row.figures:
         return row
     if len(row.all_scores) and _is_rounded(np.array(row.all_scores)):
         return None

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from recbole_apa.comparison.row import DONE, KINDS, REFERENCE, Row
+from recbole_apa.comparison.row import DONE, KINDS, REFERENCE, UNLEARN_SECONDS, Row
 
 ONE_MODEL, ALL_ANEW = "one model / request", "all anew / request"
 LEARNT = ("labels", "user unseen")
@@ -24,7 +24,8 @@ COSTS = (
 MEANT = (
     f"unlearn s: one interaction is forgotten, with shards one that as few as possible of them have seen. {ONE_MODEL}: "
     f"the seconds of retraining the single model on what remains ({REFERENCE}'s unlearn s; the paper's reference) "
-    f"divided by unlearn s. {ALL_ANEW}: the row's own train s, retraining everything that it holds, divided by it."
+    f"divided by unlearn s. {ALL_ANEW}: the row's own train s, retraining everything that it holds, divided by it. "
+    "-: no request was timed."
 )
 LEAST_SECONDS = 0.05
 _BLOCKS = {
@@ -75,8 +76,8 @@ def stopping_note(rows: Sequence[Row]) -> str:
 def single_model_seconds(rows: Sequence[Row]) -> float | None:
     """Seconds of training one adapter on all kept samples: the reference's, after an interaction was forgotten, mean
     over seeds; None if there is no such row."""
-    found = [row.figures["unlearn_seconds"] for row in rows if row.method == REFERENCE and row.status == DONE]
-    return float(np.mean(found)) if found else None
+    found = [row for row in rows if row.method == REFERENCE and row.status == DONE]
+    return _mean(found, UNLEARN_SECONDS) if found and _are_timed(found) else None
 
 
 def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
@@ -86,19 +87,31 @@ def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
         one_model: seconds of :func:`single_model_seconds`.
     """
     mean = partial(_mean, rows)
-    unlearn = mean("unlearn_seconds")
     return [
         *_learnt(rows),
         f"{mean('train_seconds'):.1f}",
+        *(_request_cells(rows, one_model) if _are_timed(rows) else ["-", "-", "", ""]),
+        f"{mean('inference_ms_per_sample'):.2f}",
+        f"{mean('forward_passes'):.0f}",
+        f"{mean('peak_memory_bytes') / 2**20:.0f}",
+        _parameters(rows),
+    ]
+
+
+def _are_timed(rows: Sequence[Row]) -> bool:
+    """Whether the request of each of them was timed."""
+    return all(UNLEARN_SECONDS in row.figures for row in rows)
+
+
+def _request_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
+    mean = partial(_mean, rows)
+    unlearn = mean(UNLEARN_SECONDS)
+    return [
         f"{unlearn:.1f}",
         f"{mean('unlearn_shards_hit'):.1f} of {mean('n_shards'):.0f}",
         # other models are not the single adapter with fewer samples
         _ratio(one_model if mean("n_shards") > 1 else None, unlearn),
         _ratio(mean("train_seconds"), unlearn),
-        f"{mean('inference_ms_per_sample'):.2f}",
-        f"{mean('forward_passes'):.0f}",
-        f"{mean('peak_memory_bytes') / 2**20:.0f}",
-        _parameters(rows),
     ]
 
 

@@ -218,7 +218,7 @@ def _drawings(rows: Sequence[Row], figure: str, title: str) -> list[tuple[str, s
     for caption, (x, y, x_title, y_title) in drawn.items():
         drawing = go.Figure()
         for name in dict.fromkeys(row.method for row in done):
-            found = [row.figures for row in done if row.method == name]
+            found = [row.figures for row in done if row.method == name and {x, y} <= row.figures.keys()]
             drawing.add_scatter(x=[f[x] for f in found], y=[f[y] for f in found], mode="markers", name=name)
         drawing.update_layout(
             template="plotly_white", height=420, margin={"t": 20}, xaxis_title=x_title, yaxis_title=y_title
