@@ -129,6 +129,24 @@ def test_what_a_killed_catching_up_trained_is_deleted_by_another_request(prefixe
     assert not (run / "pending").exists() and audit(run).findings == []
 
 
+def test_tensorboard_logs_of_a_killed_catching_up_are_deleted_with_it(prefixes, tmp_path, monkeypatch):
+    """They are of a training that may have seen what the next request forgets, and no manifest names them any more."""
+    run = fresh_copy(prefixes.run_dir, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+
+    def fit(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardTrainer, "fit", fit)
+        with pytest.raises(KeyboardInterrupt):
+            catch_up(run)
+    assert list((tmp_path / "log_tensorboard").iterdir())
+    with pytest.raises(RequestError, match="found no request"):
+        unlearn(run)
+    assert not list((tmp_path / "log_tensorboard").iterdir())
+
+
 @pytest.mark.slow
 def test_a_request_after_a_killed_catching_up(prefixes, caught_up, server, tmp_path, work_folder):
     """What the killed process had trained is not taken for the new request's."""
