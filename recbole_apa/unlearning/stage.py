@@ -16,7 +16,7 @@ from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import Entry, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.log import own_log
-from recbole_apa.runs.names import KEY
+from recbole_apa.runs.names import KEY, TO_MAKE
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT, check_method
 from recbole_apa.unlearning.at_once import AT_ONCE, refuse_with
@@ -169,9 +169,10 @@ class Stage(LightStage):
                 out.outcomes.append(carry_out(opened, entries, show, prepared, self.other_machine))
             out.plan = out.outcomes[-1].plan  # now includes a new partition
         elif not waited and not self.closed_now and not out.left:
+            later = ", or --catch_up, for what requests at once left" if TO_MAKE in self.store.manifest() else ""
             raise RequestError(
                 "found no request, and no interrupted request or addition that waits; expected --unlearn=FILE, "
-                "--forget_users, --forget_items or --forget_interactions"
+                f"--forget_users, --forget_items or --forget_interactions{later}"
             )
         return out
 
