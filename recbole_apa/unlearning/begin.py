@@ -1,6 +1,5 @@
 """Begin the state that requests lead to, or go on with one that was interrupted."""
 
-import shutil
 from collections.abc import Mapping
 
 from recbole_apa.core.errors import RunError
@@ -10,7 +9,7 @@ from recbole_apa.runs.identity import RunIdentity
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.commit import pending_store
-from recbole_apa.unlearning.outside import remove_boards
+from recbole_apa.unlearning.outside import drop_attempt
 
 
 def next_identity(
@@ -42,7 +41,6 @@ def begin_pending(store: RunStore, identity: RunIdentity, about: Mapping[str, ob
     except RunError:
         stale = True  # belongs to another request, or was cut off while it was begun
     if stale:
-        remove_boards(pending)
-        shutil.rmtree(pending.folder)
+        drop_attempt(pending)
         pending.begin(identity, about)
     return pending

@@ -14,6 +14,7 @@ from recbole_apa.runs.scratch import remove_scratch
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.certifying import refuse_uncertified
 from recbole_apa.unlearning.commit import commit_state, is_catching_up, pending_store
+from recbole_apa.unlearning.outside import drop_attempt
 
 
 def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing, catches_up: bool = False) -> list[Path]:
@@ -35,7 +36,7 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing, catches_up: bo
     goes_on = catches_up and is_catching_up(pending_store(store))
     if not waiting and not goes_on and pending_store(store).folder.exists():
         # left by a commit that was killed at its end, or by catching up: its line in the ledger comes last
-        shutil.rmtree(pending_store(store).folder)
+        drop_attempt(pending_store(store))
     if all(e.kind != ADDED for e in waiting):
         drop_incoming(store)  # rows that were not taken
     late = [e.position for e in done if e.kind == REQUEST]

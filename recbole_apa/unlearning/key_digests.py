@@ -6,7 +6,6 @@ times; the ledger's chain is rebuilt, and a new line records the head of the old
 """
 
 import hashlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_again
 from recbole_apa.unlearning.commit import commit_state, pending_store
+from recbole_apa.unlearning.outside import drop_attempt
 
 
 def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> bool:
@@ -46,7 +46,7 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None
         if pending_store(store).is_ready():
             commit_state(store)
         elif not ledger.waiting() and pending_store(store).folder.exists():
-            shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
+            drop_attempt(pending_store(store))  # left by a commit that was killed at its end, or by catching up
         # new digests would make an edited manifest, or a lost line, look like what was certified
         refuse_gap(store, keys)
         store.check()
@@ -69,7 +69,7 @@ def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
     """Key them all; if killed anywhere, the next call resumes. The caller holds the lock; the key is in its file."""
     pending = pending_store(store)
     if pending.folder.exists():
-        shutil.rmtree(pending.folder)  # an attempt to carry out a waiting request: it starts again
+        drop_attempt(pending)  # an attempt to carry out a waiting request: it starts again
     keyed = _Keyed(store, pending.folder, key)
     entries = ledger.entries()
     write_text(pending.folder / LEDGER, "".join(keyed.lines(entries, ledger)))

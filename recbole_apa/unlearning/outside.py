@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -93,15 +94,16 @@ def clean_outside(own: Outside, result: RunResult, store: RunStore) -> Outside:
     return done
 
 
-def remove_boards(pending: RunStore) -> None:
-    """Delete the tensorboard logs of an abandoned attempt."""
+def drop_attempt(pending: RunStore) -> None:
+    """Delete an abandoned attempt, its tensorboard logs first: only its manifest names them."""
     try:
         named = pending.manifest().get(BOARDS, [])
     except RunError:
-        return  # cut off while it was begun, before it made any
+        named = []  # cut off while it was begun, before it made any; or its manifest is in place
     for path in map(Path, named):
         if path.is_dir() and are_own_logs(path, pending.salt, pending.home):
             remove_logs(path)
+    shutil.rmtree(pending.folder)
 
 
 def _may(name: str, action: Callable[[], object]) -> bool:

@@ -13,10 +13,10 @@ from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
-from recbole_apa.runs.ledger import Entry, visible_without
+from recbole_apa.runs.ledger import Entry, Request, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.log import own_log
-from recbole_apa.runs.names import KEY
+from recbole_apa.runs.names import KEY, TO_MAKE
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT, check_method
 from recbole_apa.unlearning.at_once import AT_ONCE, refuse_with
@@ -134,6 +134,8 @@ class Stage(LightStage):
     """Whether a new request trains nothing."""
     passes_over = False
     """Whether requests that were carried out before are passed over."""
+    asked_now: Sequence[NewRequest] = ()
+    """Requests of this call, of which a later one may name the same."""
 
     def run(self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new requests, each a group of demands, together."""
@@ -169,9 +171,10 @@ class Stage(LightStage):
                 out.outcomes.append(carry_out(opened, entries, show, prepared, self.other_machine))
             out.plan = out.outcomes[-1].plan  # now includes a new partition
         elif not waited and not self.closed_now and not out.left:
+            later = ", or --catch_up, for what requests at once left" if TO_MAKE in self.store.manifest() else ""
             raise RequestError(
                 "found no request, and no interrupted request or addition that waits; expected --unlearn=FILE, "
-                "--forget_users, --forget_items or --forget_interactions"
+                f"--forget_users, --forget_items or --forget_interactions{later}"
             )
         return out
 
@@ -249,6 +252,7 @@ class Stage(LightStage):
     ) -> tuple[list[NewRequest], list[str]]:
         """As :meth:`_ask`, for each group of demands, in what those before it leave."""
         part, asked, left = opened.data.train_set, list[NewRequest](), list[str]()
+        self.asked_now = asked
         rows, added = part.raw_interactions, part.run_data.added_at
         for demands in groups:
             one, skipped = self._ask(rows, demands, exactness, method, skip_unknown)
@@ -268,12 +272,13 @@ class Stage(LightStage):
             rows: all that may be meant, unfiltered: a row that a filter drops now may come in later, in place of a
                 forgotten one.
         """
-        digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
+        digester = Digester(self.store.salt, self.keys.newest())
+        earlier = self._served([*self.ledger.requests(), *self.asked_now])
         found = find(demands, rows, lambda d: any(covers(d, part) for part in earlier), skip_unknown)
         content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
         manner = {"exactness": exactness, "method": method, **({AT_ONCE: True} if self.at_once else {})}
         return NewRequest({**content, **manner}, found.demands), found.left
 
-    def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
+    def _served(self, entries: Sequence[Request]) -> tuple[Forgotten, ...]:
         """What earlier requests named."""
         return visible_without(entries, self.store.salt, self.keys, recognises=False).forgotten

@@ -251,6 +251,21 @@ def test_an_audit_finds_prefixes_that_are_not_named(sliced, copied):
     assert any("was trained on other samples than its lineage says" in found for found in findings)
 
 
+def test_an_audit_finds_prefixes_of_which_nothing_is_to_be_made(sliced, copied):
+    """Catching up would say that every shard is trained to its end, and the prefixes would be served for ever."""
+    unlearn(copied, interactions=[pair_in(sliced, "last")], at_once=True)
+    store = RunStore(copied)
+    manifest = store.manifest()
+    store.write_manifest({name: value for name, value in manifest.items() if name != TO_MAKE})
+    close_again(copied)
+    assert audit(copied).findings == [
+        "prefixes.json names shards that lack slices, but manifest.json says of nothing that it is to be made"
+    ]
+    store.write_manifest({**manifest, TO_MAKE: [*manifest[TO_MAKE], "shards"]})
+    close_again(copied)
+    assert audit(copied).findings == ["shards is there, although manifest.json says that it is to be made"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["kept", "models"])
 def test_activations_exports_and_models_of_the_evidence(what, options, tmp_path):

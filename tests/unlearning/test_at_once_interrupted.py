@@ -124,9 +124,27 @@ def test_what_a_killed_catching_up_trained_is_deleted_by_another_request(prefixe
         with pytest.raises(KeyboardInterrupt):
             catch_up(run)
     assert (run / "pending").is_dir()
-    with pytest.raises(RequestError, match="found no request"):
+    with pytest.raises(RequestError, match=r"found no request.* --catch_up"):
         unlearn(run)
     assert not (run / "pending").exists() and audit(run).findings == []
+
+
+def test_tensorboard_logs_of_a_killed_catching_up_are_deleted_with_it(prefixes, tmp_path, monkeypatch):
+    """They are of a training that may have seen what the next request forgets, and no manifest names them any more."""
+    run = fresh_copy(prefixes.run_dir, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+
+    def fit(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardTrainer, "fit", fit)
+        with pytest.raises(KeyboardInterrupt):
+            catch_up(run)
+    assert list((tmp_path / "log_tensorboard").iterdir())
+    with pytest.raises(RequestError, match="found no request"):
+        unlearn(run)
+    assert not list((tmp_path / "log_tensorboard").iterdir())
 
 
 @pytest.mark.slow

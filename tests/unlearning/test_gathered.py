@@ -66,6 +66,14 @@ def test_one_bad_file_changes_nothing(line, sliced, copied, files):
     assert state(copied) == before and not Ledger(copied, RunStore(copied).salt).entries()
 
 
+def test_a_user_whom_two_files_name_is_not_called_unknown(copied, files):
+    for name in ("1.csv", "2.csv"):
+        (files / name).write_text("user_id,item_id\nu3,\n")
+    with pytest.raises(RequestError, match=r"2\.csv, line 2: was forgotten before \(user u3\)"):
+        unlearn(copied, requests=read(files))
+    assert not Ledger(copied, RunStore(copied).salt).entries()
+
+
 @pytest.mark.parametrize("is_open", [False, True])
 def test_a_folder_is_given_again_every_night(is_open, copied, files):
     """What was carried out before is passed over, and only the new file is a request."""

@@ -16,7 +16,7 @@ from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.lock import HOLDER, LOCK
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import CERTIFICATES, COMPLETE, INCOMING, LEDGER, PENDING
+from recbole_apa.runs.names import CERTIFICATES, COMPLETE, INCOMING, LEDGER, PENDING, PREFIXES, TO_MAKE
 from recbole_apa.runs.store import MANIFEST, RunStore
 from recbole_apa.unlearning.commit import is_catching_up, pending_store
 from recbole_apa.unlearning.proof.leftovers import is_known, leftover
@@ -39,11 +39,22 @@ def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
             yield f"{name} is missing"
         elif entries[name] == "file" and store.digest_now(name) != digest:
             yield f"{name}{how_changed(store.folder / name, digest, ' was changed after it was written')}"
+    yield from _made_later(manifest)
     if entries.get(PENDING) == "folder":
         if is_catching_up(pending_store(store)):
             yield f"{PENDING}/ is there: catching up was not finished; go on with --catch_up"
         else:
             yield f"{PENDING}/ is there: a request or an addition was not finished; finish it with --resume"
+
+
+def _made_later(manifest: Manifest) -> Iterator[str]:
+    """Findings where what the manifest says is to be made does not fit the files that it names."""
+    later, files = manifest.get(TO_MAKE, []), manifest["files"]
+    for name in later:
+        if name in {part for file in files for part in (file, *_parents(file))}:
+            yield f"{name} is there, although {MANIFEST} says that it is to be made"
+    if PREFIXES in files and not later:
+        yield f"{PREFIXES} names shards that lack slices, but {MANIFEST} says of nothing that it is to be made"
 
 
 def walk(folder: Path) -> Iterator[tuple[str, str]]:
