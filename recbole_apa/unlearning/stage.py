@@ -28,7 +28,7 @@ from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import settle_shards
 from recbole_apa.unlearning.prepare import data_without, prepare
 from recbole_apa.unlearning.redraw import new_shards
-from recbole_apa.unlearning.requests.done_before import without_done
+from recbole_apa.unlearning.requests.done_before import without_done, without_repeats
 from recbole_apa.unlearning.requests.groups import groups_of
 from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
@@ -187,9 +187,19 @@ class Stage(LightStage):
     def _not_done_before(
         self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, out: UnlearnResult
     ) -> list[Sequence[Demand]]:
-        """Requests without those that were carried out before, which are listed."""
-        if not self.passes_over or not self.ledger.requests():
+        """Requests without those that were carried out before, and those that earlier ones repeat, which are listed."""
+        if not self.passes_over:
             return list(groups)
+        new, told = without_repeats(groups)
+        if self.ledger.requests():
+            new, done = self._without_done(new, exactness, method)
+            told = [*told, *done]
+        out.left += told
+        return new
+
+    def _without_done(
+        self, groups: Sequence[Sequence[Demand]], exactness: str, method: str
+    ) -> tuple[list[Sequence[Demand]], list[str]]:
         earlier, run = self._served(self.ledger.requests()), self._indexed(exactness, method)
 
         def rows_of(demands: Sequence[Demand]) -> Interactions:
@@ -197,9 +207,7 @@ class Stage(LightStage):
                 return self.open_now().data.train_set.raw_interactions
             return interactions_of(run, concerned_rows(run, demands))
 
-        new, told = without_done(groups, rows_of, lambda d: any(covers(d, part) for part in earlier))
-        out.left += told
-        return new
+        return without_done(groups, rows_of, lambda d: any(covers(d, part) for part in earlier))
 
     def _refuse_in_pieces(self, method: str) -> None:
         """

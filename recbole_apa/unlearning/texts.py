@@ -65,7 +65,7 @@ def served_text(outcome: "Outcome") -> str:
     """What a request at once left."""
     assert outcome.served is not None
     parts = [f"{told['served']} of {told['total']} slices of shard {k}" for k, told in outcome.served.items()]
-    served = f"{', '.join(parts)}, and all of other shards" if parts else "all slices of all shards"
+    served = f"{', '.join(parts)}, and all slices of any other shard" if parts else "all slices of all shards"
     lines = [f"at once: nothing was trained; served are {served}"]
     if outcome.serves_nothing:
         lines.append("no adapter and no evidence is left: the run serves nothing until it has caught up")

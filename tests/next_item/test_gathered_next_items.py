@@ -70,9 +70,16 @@ def test_what_an_earlier_file_names_does_not_count_twice(made, folder, files):
     assert audit_next_items(folder).findings == []
 
 
+def test_what_an_earlier_file_names_is_passed_over(folder, files):
+    Path(files[0]).write_text(Path(files[1]).read_text())
+    result = forget_next_items(folder, files)
+    assert len(result.left) == len(result.certificates) == 1 and result.left[0].startswith("2.csv, line 2: an earlier")
+    assert kinds(folder) == [REQUEST, DONE]
+
+
 @pytest.mark.parametrize("line", ["nobody,", "again"])
 def test_one_bad_file_changes_nothing(folder, files, line):
-    again = Path(files[0]).read_text().splitlines()[1]
+    again = f"{Path(files[0]).read_text().splitlines()[1]}\nnobody,"
     Path(files[1]).write_text(f"user_id,item_id\n{again if line == 'again' else line}\n")
     before = tree(folder)
     with pytest.raises(RequestError, match=rf"2\.csv.*{'forgotten before' if line == 'again' else 'no such user'}"):

@@ -56,19 +56,29 @@ def test_what_an_earlier_file_names_does_not_count_twice(sliced, copied, files):
     assert audit(copied).findings == []
 
 
-@pytest.mark.parametrize("line", ["nobody,", "again"])
-def test_one_bad_file_changes_nothing(line, sliced, copied, files):
-    user, item = pair_in(sliced, "last")
-    (files / "2.csv").write_text(f"user_id,item_id\n{line if line != 'again' else f'{user},{item}'}\n")
+@pytest.mark.parametrize("lines", ["nobody,", "again\nu7,"])
+def test_one_bad_file_changes_nothing(lines, sliced, copied, files):
+    again = ",".join(pair_in(sliced, "last"))
+    (files / "2.csv").write_text(f"user_id,item_id\n{lines.replace('again', again)}\n")
     before = state(copied)
     with pytest.raises(RequestError, match=r"2\.csv"):
         unlearn(copied, requests=read(files))
     assert state(copied) == before and not Ledger(copied, RunStore(copied).salt).entries()
 
 
+def test_what_an_earlier_file_of_the_folder_names_is_passed_over(copied, files):
+    for name, lines in (("1", "u3,"), ("2", "u3,"), ("3", "u3,i2"), ("4", "u5,")):
+        (files / f"{name}.csv").write_text(f"user_id,item_id\n{lines}\n")
+    result = unlearn(copied, requests=read(files))
+    assert [one.split(",")[0] for one in result.left] == ["2.csv", "3.csv"]
+    assert all("an earlier file names it" in one for one in result.left)
+    assert len(result.certificates) == len(Ledger(copied, RunStore(copied).salt).requests()) == 2
+    assert audit(copied).findings == []
+
+
 def test_a_user_whom_two_files_name_is_not_called_unknown(copied, files):
-    for name in ("1.csv", "2.csv"):
-        (files / name).write_text("user_id,item_id\nu3,\n")
+    (files / "1.csv").write_text("user_id,item_id\nu3,\n")
+    (files / "2.csv").write_text("user_id,item_id\nu3,\nu7,\n")
     with pytest.raises(RequestError, match=r"2\.csv, line 2: was forgotten before \(user u3\)"):
         unlearn(copied, requests=read(files))
     assert not Ledger(copied, RunStore(copied).salt).entries()

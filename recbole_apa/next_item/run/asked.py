@@ -15,7 +15,7 @@ from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.ledger import visible_without
 from recbole_apa.runs.names import KEY
 from recbole_apa.unlearning.at_once import AT_ONCE
-from recbole_apa.unlearning.requests.done_before import without_done
+from recbole_apa.unlearning.requests.done_before import without_done, without_repeats
 from recbole_apa.unlearning.requests.lookup import Demand, Found, find
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 
@@ -72,9 +72,10 @@ class Asking:
         """
         if not self.manner.passes_over:
             return self._all(opened, groups)
-        new, passed = without_done(groups, lambda demands: opened.data.raw, self._is_served)
+        new, repeated = without_repeats(groups)
+        new, done = without_done(new, lambda demands: opened.data.raw, self._is_served)
         asked = self._all(opened, new)
-        return replace(asked, left=[*passed, *asked.left])
+        return replace(asked, left=[*repeated, *done, *asked.left])
 
     def _all(self, opened: NextItemRun, groups: Groups) -> Asked:
         rows, out = opened.data.raw, Asked([], 0, [])

@@ -1,4 +1,5 @@
-"""Request files that were carried out before: a nightly job is given the same folder again."""
+"""Request files of which nothing is to be done: they were carried out before, since a nightly job is given the same
+folder again, or say what an earlier file of the same night says."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +21,30 @@ def without_done(
     """
     done = [is_done(demands, rows_of(demands), served) for demands in groups]
     new = [demands for demands, was in zip(groups, done, strict=True) if not was]
-    return new, [named_shortly(demands) for demands, was in zip(groups, done, strict=True) if was]
+    left = "forgotten before, nothing of it is left in the run"
+    return new, [f"{named_shortly(demands)}: {left}" for demands, was in zip(groups, done, strict=True) if was]
+
+
+def without_repeats(groups: Sequence[Sequence[Demand]]) -> tuple[list[Sequence[Demand]], list[str]]:
+    """Requests that are to be carried out, and in words those that name nothing but what earlier ones of them name."""
+    new: list[Sequence[Demand]] = []
+    told: list[str] = []
+    named: set[tuple[object, ...]] = set()
+    for demands in groups:
+        if all(any(names in named for names in _covering(demand)) for demand in demands):
+            told.append(f"{named_shortly(demands)}: an earlier file names it, whose certificate is of both")
+        else:
+            new.append(demands)
+            named |= {(demand.user, demand.item, demand.time) for demand in demands}
+    return new, told
+
+
+def _covering(demand: Demand) -> list[tuple[object, ...]]:
+    """User, item and time of the demands that name the same as a demand, or more."""
+    user, item, time = demand.user, demand.item, demand.time
+    wider: list[tuple[object, ...]] = [(user, None, None)] if user is not None else []
+    wider += [(None, item, None)] if item is not None else []
+    return [*wider, (user, item, None), (user, item, time)]
 
 
 def is_done(demands: Sequence[Demand], rows: Interactions, served: Callable[[Demand], bool]) -> bool:
@@ -44,4 +68,4 @@ def _has_rows(demand: Demand, index: RequestIndex, rows: Interactions) -> bool:
 def named_shortly(demands: Sequence[Demand]) -> str:
     """A request by its first line."""
     more = f" and {len(demands) - 1} more" if len(demands) > 1 else ""
-    return f"{demands[0].where}{more}: forgotten before, nothing of it is left in the run"
+    return f"{demands[0].where}{more}"
