@@ -55,6 +55,13 @@ def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
         yield
 
 
+def at_work(folder: Path) -> str | None:
+    """Who writes in the folder now, for messages; None if no live process of this machine says that it does."""
+    holder = _holder(folder)
+    alive = holder is not None and holder["host"] == socket.gethostname() and _works(holder)
+    return _by(holder).removeprefix(" by ") if alive else None
+
+
 def _refuse_links(folder: Path) -> None:
     """Called before anything is finished, written or deleted: a stranger's run could redirect that to other files.
 

@@ -1,6 +1,11 @@
 """The same command finishes what was interrupted, and no figure stands in its way."""
 
 import errno
+import json
+import os
+import shutil
+import socket
+from datetime import datetime, timezone
 
 import pytest
 
@@ -9,7 +14,8 @@ from recbole_apa.cli.main import main
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger
-from recbole_apa.runs.store import RunStore
+from recbole_apa.runs.lock import HOLDER
+from recbole_apa.runs.store import MANIFEST, RunStore
 from tests.helpers.commands import words
 from tests.helpers.runs import copy_run
 
@@ -112,3 +118,19 @@ def test_what_is_wrong_with_the_state_is_not_taken_for_a_figure(error, finished,
     monkeypatch.undo()
     unlearn(folder)
     assert audit(folder).holds
+
+
+def test_an_audit_beside_a_request_at_work_names_the_process(finished, tmp_path):
+    """It said that the request was not finished, to be finished by hand."""
+    folder = copy_run(finished, tmp_path / "run")
+    (folder / "pending").mkdir()
+    shutil.copy(folder / MANIFEST, folder / "pending")
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    holder = {"process": os.getppid(), "host": socket.gethostname(), "since": now, "purpose": "unlearning"}
+    (folder / HOLDER).write_text(json.dumps(holder))
+    (told,) = [found for found in audit(folder).findings if found.startswith("pending/")]
+    assert f"process {os.getppid()} on " in told and "audit again when it has ended" in told and "--resume" not in told
+    (folder / HOLDER).write_text(
+        json.dumps({**holder, "since": "2020-01-01T00:00:00+00:00"})
+    )  # a later process with its number
+    assert any("finish it with --resume" in found for found in audit(folder).findings)

@@ -14,7 +14,7 @@ from recbole_apa.core.files.whole import json_of
 from recbole_apa.data.index.places import file_names
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import ADDED
-from recbole_apa.runs.lock import HOLDER, LOCK
+from recbole_apa.runs.lock import HOLDER, LOCK, at_work
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, COMPLETE, INCOMING, LEDGER, PENDING, PREFIXES, TO_MAKE
 from recbole_apa.runs.store import MANIFEST, RunStore
@@ -41,7 +41,10 @@ def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
             yield f"{name}{how_changed(store.folder / name, digest, ' was changed after it was written')}"
     yield from _made_later(manifest)
     if entries.get(PENDING) == "folder":
-        if is_catching_up(pending_store(store)):
+        writer = at_work(store.folder)
+        if writer:
+            yield f"{PENDING}/ is there: {writer} is at work; audit again when it has ended"
+        elif is_catching_up(pending_store(store)):
             yield f"{PENDING}/ is there: catching up was not finished; go on with --catch_up"
         else:
             yield f"{PENDING}/ is there: a request or an addition was not finished; finish it with --resume"
