@@ -108,13 +108,10 @@ def _compare_forgetting(
     asked: CompareOptions, kept: "Preset | None", drawn: dict[str, object], rest: Words
 ) -> "Forgetting":
     from recbole_apa.comparison.forgetting import compare_forgetting
+    from recbole_apa.comparison.presets import PLAIN
 
     shared, rest = take(TrainOptions, rest)
-    others = sorted(
-        name
-        for name in ("slices", "all_test_rows", "time_requests", "baseline_options", "baseline_data")
-        if getattr(asked, name) is not None
-    )
+    others = sorted(name for name in PLAIN if getattr(asked, name) is not None)
     if others or shared.model != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
     request = _request(drawn, kept)

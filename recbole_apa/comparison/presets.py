@@ -23,6 +23,8 @@ KEYS = (
     "forget",
 )
 
+PLAIN = ("slices", "all_test_rows", "time_requests", "baseline_options", "baseline_data")
+"""Keys that say nothing of a comparison of forgetting."""
 _MAPPING, _FLAG = (Mapping, "a mapping"), (bool, "true or false")
 _KINDS: Mapping[str, tuple[type, str]] = {
     "seeds": (int, "a whole number of at least 1"),
@@ -87,10 +89,14 @@ def read_preset(name: str) -> Preset:
 def _refuse_other_kinds(path: Path, values: Mapping[str, Any]) -> None:
     """
     Raises:
-        SettingsError: a value of another kind than its key has.
+        SettingsError: a value of another kind than its key has, or keys that do not go together.
     """
     for key, (kind, expected) in _KINDS.items():
         found = values.get(key)
         is_kind = isinstance(found, kind) and (kind is bool or not isinstance(found, bool))
         if found is not None and not is_kind:
             raise SettingsError(f"{path}: {key}: found {found!r}, expected {expected}")
+    says = {**values, "time_requests": values.get("time_requests") is not None}
+    others = [key for key in PLAIN if values.get("forget") and says.get(key)]
+    if others:
+        raise SettingsError(f"{path}: {others[0]} does not go with a comparison of forgetting; drop it or forget")

@@ -21,16 +21,6 @@ MOST_DRAWN = 1000
 """Requests of each kind, at most."""
 
 
-@dataclass(frozen=True)
-class Counted:
-    """What a method holds beside its shards, and recomputes on every request."""
-
-    pairs: Sequence[Pair]
-    """User and item of each row that it is made of."""
-    seconds: float
-    """Of recomputing it."""
-
-
 def single_shard_requests(made: RunResult) -> list[Pair]:
     """Interactions (user, item) that occur in the training samples of exactly one shard, in hash order: the efficiency
     protocol of RecEraser and APA, one shard per request.
@@ -122,21 +112,19 @@ class TrainedSamples:
         return self.shard_of[sample.sample_id], self.places.of(sample.sample_id, sample.user_id)
 
 
-def drawn_figures(trained: TrainedSamples, cost: TrainingCost, counted: Counted | None = None) -> dict[str, float]:
+def drawn_figures(trained: TrainedSamples, cost: TrainingCost, further_seconds: float = 0.0) -> dict[str, float]:
     """For each of :data:`~recbole_apa.comparison.row.KINDS`: how many requests were drawn by hash, how many shards one
     reaches on average, how much of them it trains again (a shard of which it reaches the last slice alone counts as
     that part of its samples), and how many seconds it would take, by the times of the training.
 
     Args:
         cost: of the training.
-        counted: what is recomputed beside the shards. Requests may then name what only this is made of, which no shard
-            has seen.
+        further_seconds: of what every request recomputes beside the shards. Requests name what the samples show in any
+            case: what they do not costs a single model nothing, either, whose seconds they are compared with.
     """
     out: dict[str, float] = {}
     for kind in KINDS:
         reached = trained.reached(kind)
-        for user, item in counted.pairs if counted else ():
-            reached.setdefault(_name(kind, user, item), {})
         names = sorted(reached)
         drawn = [reached[names[i]] for i in hash_order(names, 0, "drawn requests", kind)[:MOST_DRAWN]]
         n_again = [trained.n_again(first) for first in drawn]
@@ -146,9 +134,9 @@ def drawn_figures(trained: TrainedSamples, cost: TrainingCost, counted: Counted 
             out[f"drawn_{kind}"] = float(len(drawn))
             out[f"drawn_{kind}_shards_hit"] = float(np.mean([len(first) for first in drawn]))
             out[f"drawn_{kind}_shards_again"] = float(np.mean([_shards_again(trained, first) for first in drawn]))
-            out[f"drawn_{kind}_seconds"] = float(np.mean(known)) + (counted.seconds if counted else 0.0)
-    if counted and out:
-        out["drawn_further_seconds"] = counted.seconds
+            out[f"drawn_{kind}_seconds"] = float(np.mean(known)) + further_seconds
+    if further_seconds and out:
+        out["drawn_further_seconds"] = further_seconds
     return out
 
 

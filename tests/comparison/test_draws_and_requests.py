@@ -11,7 +11,7 @@ from recbole_apa.comparison.context import context_in, open_context
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.report.costs import drawn_note, drawn_table
 from recbole_apa.comparison.report.forgetting import write_forgetting
-from recbole_apa.comparison.requests import Counted, TrainedSamples, drawn_figures, shards_hit
+from recbole_apa.comparison.requests import TrainedSamples, drawn_figures, shards_hit
 from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.places import Places, Slices
@@ -46,17 +46,15 @@ TRAINED = TrainedSamples(SAMPLES, SHARD_OF, 3)
 COST = {"seconds": 56.0, "memory_seconds": 6.0, "shard_seconds": [20.0, 10.0, 20.0], "shard_samples": [2, 1, 2]}
 
 
-def test_requests_may_name_what_is_counted_beside_the_shards_by_hand():
-    """Counted are a pair that a prompt shows, one of its user that none does, and one of a user without samples."""
-    counted = Counted([("u", "a"), ("u", "z"), ("x", "a")], 7.0)
-    alone, found = drawn_figures(TRAINED, COST), drawn_figures(TRAINED, COST, counted)
-    assert found["drawn_interactions"] == 8 and found["drawn_users"] == 4 and found["drawn_items"] == 5
-    assert found["drawn_interactions_shards_hit"] == pytest.approx(8 / 8)
-    assert found["drawn_users_shards_hit"] == pytest.approx(4 / 4)
-    assert found["drawn_users_seconds"] == pytest.approx(7 + (34 + 22 + 22 + 0) / 4)
+def test_what_is_counted_beside_the_shards_adds_its_seconds_to_the_same_requests():
+    """Requests that no prompt shows would cost a single model nothing, and are in none of the ratios."""
+    alone, found = drawn_figures(TRAINED, COST), drawn_figures(TRAINED, COST, 7.0)
     assert found["drawn_further_seconds"] == 7 and "drawn_further_seconds" not in alone
+    for kind in ("interactions", "users", "items"):
+        assert found[f"drawn_{kind}_seconds"] == pytest.approx(7 + alone[f"drawn_{kind}_seconds"])
+        assert found[f"drawn_{kind}_shards_hit"] == alone[f"drawn_{kind}_shards_hit"]
     rows = [Row("A", 1, DONE, figures=alone), Row("B", 1, DONE, figures=found)]
-    assert "B: drawn also from" in drawn_note(rows) and "drawn also from" not in drawn_note(rows[:1])
+    assert "B: the same requests" in drawn_note(rows) and "the same requests" not in drawn_note(rows[:1])
 
 
 def test_the_average_request_by_hand():

@@ -33,10 +33,11 @@ def test_every_experiment_names_rows_and_options_that_exist():
         ("slices: 'no'", "slices: found 'no', expected true or false"),
         ("options: [epochs]", r"options: found \['epochs'\], expected a mapping"),
         ("forget: users", "forget: found 'users', expected a mapping"),
+        ("forget: {users_ratio: 0.05}\nslices: true", "slices does not go with a comparison of forgetting"),
         ("baseline_data: 3", "baseline_data: found 3, expected all, shown or drawn"),
     ],
 )
-def test_values_of_another_kind_are_named(given, says, tmp_path):
+def test_values_that_do_not_fit_are_named(given, says, tmp_path):
     (tmp_path / "mine.yaml").write_text(f"compare: [rules]\n{given}\n")
     with pytest.raises(SettingsError, match=says):
         read_preset(str(tmp_path / "mine.yaml"))

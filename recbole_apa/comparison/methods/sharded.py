@@ -20,7 +20,7 @@ from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.methods.evidence import Joined, rows_behind
 from recbole_apa.comparison.methods.labels import count_learnt, learnt_ids
-from recbole_apa.comparison.requests import Counted, TrainedSamples, drawn_figures, single_shard_requests
+from recbole_apa.comparison.requests import TrainedSamples, drawn_figures, single_shard_requests
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
@@ -209,14 +209,12 @@ class AdapterMethod:
         train = made.data.train_set
         learnt = learnt_ids(made.config, train.samples, made.model.prompts_of(train))
         labels = learnt.union(data.rows.row_ids(rows))
-        pairs = zip(data.rows.users.texts(rows), data.rows.items.texts(rows), strict=True)
-        counted = Counted(list(pairs), seconds)
         return replace(
             fitted,
             seconds=fitted.seconds + seconds,
             n_parameters=(fitted.n_parameters or 0) + joined.n_parameters,
             n_labels=len(labels),
-            drawn=drawn_figures(TrainedSamples.of(made), training_cost(made.trainer), counted) if fitted.drawn else {},
+            drawn=drawn_figures(TrainedSamples.of(made), training_cost(made.trainer), seconds) if fitted.drawn else {},
         )
 
     def answer(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:

@@ -41,9 +41,8 @@ DRAWN_MEANT = (
     "request reaches, and the shards' share of the memory. Both ratios as above."
 )
 DRAWN_FURTHER = (
-    "{rows}: drawn also from the interactions, users and items that its sums count and its regression is fitted on, "
-    "most of which no training prompt shows (they reach no shard); every request takes the seconds of counting and "
-    "fitting anew besides."
+    "{rows}: the same requests, each with the seconds of counting and fitting anew besides; what only its sums count, "
+    "and no training prompt shows, costs those seconds alone, and a single model nothing."
 )
 
 
