@@ -116,10 +116,7 @@ def compare(
     """
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
-    _check_options(baseline_options or {})
-    if baseline_data not in get_args(BaselineData):
-        known = ", ".join(get_args(BaselineData))
-        raise SettingsError(f"baseline_data: found {baseline_data!r}, expected one of {known}")
+    _check_options(baseline_options or {}, baseline_data)
     import_plugins_of(config_file_list, config_dict or {})
     rows_asked = row_names(names)
     check_names(rows_asked, baseline_options or {})
@@ -150,7 +147,10 @@ def _write_samples(folder: Path, judging: Judging) -> None:
             write_json(folder / f"samples-{seed}.json", samples)
 
 
-def _check_options(baseline_options: object) -> None:
+def _check_options(baseline_options: object, baseline_data: str) -> None:
+    if baseline_data not in get_args(BaselineData):
+        known = ", ".join(get_args(BaselineData))
+        raise SettingsError(f"baseline_data: found {baseline_data!r}, expected one of {known}")
     if not isinstance(baseline_options, Mapping) or not all(isinstance(v, Mapping) for v in baseline_options.values()):
         raise SettingsError(
             f"baseline_options: found {baseline_options!r}, expected options by model, e.g. {{BPR: {{epochs: 20}}}}"
