@@ -1,7 +1,9 @@
 """Runs of a benchmark whose frozen passes a folder keeps: no prompt is read twice, whatever is trained on it, nor after
-an interruption. About .3 MB a prompt with the default backbone; delete the folder at the end."""
+an interruption, which loses no shard, either. About .3 MB a prompt with the default backbone; delete the folder at the
+end."""
 
-import tempfile
+import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,10 +27,10 @@ AT_ONCE = 500
 
 @contextmanager
 def trained_run(dataset: str, options: Mapping[str, Any], kept: Path) -> Iterator[RunResult]:
-    """Train APA; the run's folder is deleted at the end.
+    """Train APA; the run's folder is deleted at the end, and gone on with if there was none.
 
     Args:
-        kept: a folder for the frozen passes of the prompts of all splits.
+        kept: a folder for the frozen passes of the prompts of all splits, and for the run.
     """
     config = APAConfig("APA", dataset, config_dict=options)
     config.settle_backbone()
@@ -36,10 +38,12 @@ def trained_run(dataset: str, options: Mapping[str, Any], kept: Path) -> Iterato
     assert isinstance(model, APA)
     for part in data.parts:
         read_passes(model.engine, model.prompts_of(part), passes_in(kept, config))
-    with tempfile.TemporaryDirectory() as place, run_lock(Path(place), "measuring"):
-        trainer = make_trainer(config, model, RunStore(Path(place)))
+    place = kept / f"run-{digest_of(json.dumps(dict(options), sort_keys=True)).hex()[:12]}"
+    with run_lock(place, "measuring"):
+        trainer = make_trainer(config, model, RunStore(place))
         trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
-        yield RunResult({}, Path(place), config, model, trainer, data)
+        yield RunResult({}, place, config, model, trainer, data)
+    shutil.rmtree(place)
 
 
 def passes_in(folder: Path, config: APAConfig) -> Path:
