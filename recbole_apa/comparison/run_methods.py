@@ -244,9 +244,8 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
             settings[VALUES] = context.config[VALUES]
         if models_of(context.config):
             settings[MODELS] = list(models_of(context.config))
-        if reads_language(
-            row
-        ):  # rows of before had the costs of the model alone, or drew requests that cost it nothing
+        if reads_language(row):
+            # rows of before had the costs of the model alone, or drew requests that cost a single model nothing
             settings["costs"] = "with evidence, requests of the prompts"
             if context.config[FIT] != "merged":
                 settings[FIT] = context.config[FIT]

@@ -35,16 +35,18 @@ def without_repeats(groups: Sequence[Sequence[Demand]]) -> tuple[list[Sequence[D
             told.append(f"{named_shortly(demands)}: an earlier file names it, whose certificate is of both")
         else:
             new.append(demands)
-            named |= {(demand.user, demand.item, demand.time) for demand in demands}
+            named.update((d.user, d.item, d.time, d.value, d.unread) for d in demands)
     return new, told
 
 
 def _covering(demand: Demand) -> list[tuple[object, ...]]:
-    """User, item and time of the demands that name the same as a demand, or more."""
-    user, item, time = demand.user, demand.item, demand.time
-    wider: list[tuple[object, ...]] = [(user, None, None)] if user is not None else []
-    wider += [(None, item, None)] if item is not None else []
-    return [*wider, (user, item, None), (user, item, time)]
+    """What demands say that name the same as a demand, or more. One with a rating that does not fit may be left out,
+    and stands for no other."""
+    user, item, time, plain = demand.user, demand.item, demand.time, (None, ())
+    wider: list[tuple[object, ...]] = [(user, None, None, *plain)] if user is not None else []
+    wider += [(None, item, None, *plain)] if item is not None else []
+    same = [(user, item, None, *plain), (user, item, time, *plain), (user, item, time, demand.value, demand.unread)]
+    return [*wider, *same]
 
 
 def is_done(demands: Sequence[Demand], rows: Interactions, served: Callable[[Demand], bool]) -> bool:
