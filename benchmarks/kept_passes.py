@@ -27,7 +27,7 @@ AT_ONCE = 500
 
 @contextmanager
 def trained_run(dataset: str, options: Mapping[str, Any], kept: Path) -> Iterator[RunResult]:
-    """Train APA; the run's folder is deleted at the end, and gone on with if there was none.
+    """Train APA, or finish an interrupted training. The run's folder is deleted at the end.
 
     Args:
         kept: a folder for the frozen passes of the prompts of all splits, and for the run.
@@ -38,7 +38,8 @@ def trained_run(dataset: str, options: Mapping[str, Any], kept: Path) -> Iterato
     assert isinstance(model, APA)
     for part in data.parts:
         read_passes(model.engine, model.prompts_of(part), passes_in(kept, config))
-    place = kept / f"run-{digest_of(json.dumps(dict(options), sort_keys=True)).hex()[:12]}"
+    told = {name: value for name, value in options.items() if name != "data_path"}
+    place = kept / f"run-{digest_of(dataset, json.dumps(told, sort_keys=True)).hex()[:12]}"
     with run_lock(place, "measuring"):
         trainer = make_trainer(config, model, RunStore(place))
         trainer.fit(data.train, data.valid, show_progress=config["show_progress"])

@@ -6,7 +6,8 @@ The validation and test rows of the default's split are removed from ml-100k fir
 same rule (benchmarks/development_rows.py). Each line of JSON is one run: evidence alone and with APA's logit, fitted on
 the run's validation rows and judged on its test rows, with the difference and its interval over users. A run goes to
 the file when it ends, and what is already there is not trained again; prompts that runs have in common are read once,
-if their frozen passes may be kept in `--passes`. The table is printed at the end.
+if their frozen passes may be kept in `--passes`; "CPU s" has the reading for the first of them alone. The table is
+printed at the end.
 """
 
 import argparse

@@ -111,7 +111,7 @@ def _compare_forgetting(
     from recbole_apa.comparison.presets import PLAIN
 
     shared, rest = take(TrainOptions, rest)
-    others = sorted(name for name in PLAIN if getattr(asked, name) is not None)
+    others = sorted({name for name in PLAIN if getattr(asked, name) is not None} | (kept.plain if kept else set()))
     if others or shared.model != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
     request = _request(drawn, kept)

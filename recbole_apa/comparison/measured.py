@@ -23,7 +23,6 @@ def measure(context: ComparisonContext, method: Method, names: Sequence[str], se
 
     Raises:
         TrainingError: scores that are NaN or infinite.
-        Exception: what scoring raises, if no row can be scored.
     """
     scored: dict[str, Scored] = {}
     errors: dict[str, Exception] = {}
@@ -34,12 +33,12 @@ def measure(context: ComparisonContext, method: Method, names: Sequence[str], se
                 scored[row] = method.score(row)
             except Exception as error:
                 errors[row] = error
+    out = [failed_row(row, seed, error) for row, error in errors.items()]
     if not scored:
-        raise next(iter(errors.values()))
+        return out
     by_drawn = not context.ranking and not context.all_test_rows
     own_auc = method.recbole_auc() if by_drawn and isinstance(method, RecBoleMethod) else None
     forgotten = method.unlearn() if context.time_requests else None
-    out = [failed_row(row, seed, error) for row, error in errors.items()]
     for row, found in scored.items():
         figures = _costs(found.fitted or fitted, found, forgotten, row, len(context.judged(context.splits["test"])))
         figures["peak_memory_bytes"] = peak[0]

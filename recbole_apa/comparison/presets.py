@@ -52,6 +52,8 @@ class Preset:
     redraw: bool = False
     all_test_rows: bool = False
     time_requests: bool = True
+    plain: frozenset[str] = frozenset()
+    """Keys of :data:`PLAIN` that the file has."""
 
 
 def read_preset(name: str) -> Preset:
@@ -83,7 +85,13 @@ def read_preset(name: str) -> Preset:
         bool(values.get("redraw")),
         bool(values.get("all_test_rows")),
         values.get("time_requests") is not False,
+        _plain_in(values),
     )
+
+
+def _plain_in(values: Mapping[str, Any]) -> frozenset[str]:
+    says = {**values, "time_requests": values.get("time_requests") is not None}
+    return frozenset(key for key in PLAIN if says.get(key))
 
 
 def _refuse_other_kinds(path: Path, values: Mapping[str, Any]) -> None:
@@ -96,7 +104,6 @@ def _refuse_other_kinds(path: Path, values: Mapping[str, Any]) -> None:
         is_kind = isinstance(found, kind) and (kind is bool or not isinstance(found, bool))
         if found is not None and not is_kind:
             raise SettingsError(f"{path}: {key}: found {found!r}, expected {expected}")
-    says = {**values, "time_requests": values.get("time_requests") is not None}
-    others = [key for key in PLAIN if values.get("forget") and says.get(key)]
-    if others:
+    others = sorted(_plain_in(values))
+    if others and values.get("forget"):
         raise SettingsError(f"{path}: {others[0]} does not go with a comparison of forgetting; drop it or forget")

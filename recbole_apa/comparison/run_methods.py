@@ -31,6 +31,7 @@ from recbole_apa.comparison.report.seeds import of_asked_seeds
 from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
 from recbole_apa.comparison.row import (
+    DONE,
     UNLEARN_SECONDS,
     Row,
     RowStore,
@@ -203,7 +204,8 @@ def _rows_of(
     machine = machine_kind(context.config["device"]).text()
     for row in rows:
         known[row.method] = replace(row, digests={"settings": keys[row.method], **digests}, machine=machine)
-        store.save(known[row.method], keys[row.method])
+        if row.status == DONE or store.find(row.method, seed, keys[row.method]) is None:  # one that was not timed stays
+            store.save(known[row.method], keys[row.method])
     return [with_labels(method, known[row]) for row in method.rows]
 
 

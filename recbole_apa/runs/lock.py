@@ -56,7 +56,7 @@ def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
 
 
 def at_work(folder: Path) -> str | None:
-    """Who writes in the folder now, for messages; None if no live process of this machine says that it does."""
+    """Who holds the folder now, for messages; None if no live process of this machine says that it does."""
     holder = _holder(folder)
     alive = holder is not None and holder["host"] == socket.gethostname() and _works(holder)
     return _by(holder).removeprefix(" by ") if alive else None

@@ -95,12 +95,14 @@ def clean_outside(own: Outside, result: RunResult, store: RunStore) -> Outside:
 
 
 def drop_attempt(pending: RunStore) -> None:
-    """Delete an abandoned attempt, its tensorboard logs first: only its manifest names them."""
+    """Delete an abandoned attempt, its own tensorboard logs first: only its manifest names them. One in which nothing
+    was trained names those of the run in force, which stay."""
+    in_force = pending.base.manifest().get(BOARDS, []) if pending.base else []
     try:
         named = pending.manifest().get(BOARDS, [])
     except RunError:
         named = []  # cut off while it was begun, before it made any; or its manifest is in place
-    for path in map(Path, named):
+    for path in (Path(name) for name in named if name not in in_force):
         if path.is_dir() and are_own_logs(path, pending.salt, pending.home):
             remove_logs(path)
     shutil.rmtree(pending.folder)

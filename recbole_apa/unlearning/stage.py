@@ -28,10 +28,10 @@ from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import settle_shards
 from recbole_apa.unlearning.prepare import data_without, prepare
 from recbole_apa.unlearning.redraw import new_shards
-from recbole_apa.unlearning.requests.done_before import without_done, without_repeats
+from recbole_apa.unlearning.requests.done_before import repeated, without_done
 from recbole_apa.unlearning.requests.groups import groups_of
 from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands
-from recbole_apa.unlearning.requests.scopes import covers, request_digests
+from recbole_apa.unlearning.requests.scopes import covered_by, covers, request_digests
 from recbole_apa.unlearning.session import at_run
 from recbole_apa.unlearning.taken import taken
 from recbole_apa.unlearning.touched import concerned_rows, interactions_of
@@ -187,19 +187,9 @@ class Stage(LightStage):
     def _not_done_before(
         self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, out: UnlearnResult
     ) -> list[Sequence[Demand]]:
-        """Requests without those that were carried out before, and those that earlier ones repeat, which are listed."""
-        if not self.passes_over:
+        """Requests without those that were carried out before, which are listed."""
+        if not self.passes_over or not self.ledger.requests():
             return list(groups)
-        new, told = without_repeats(groups)
-        if self.ledger.requests():
-            new, done = self._without_done(new, exactness, method)
-            told = [*told, *done]
-        out.left += told
-        return new
-
-    def _without_done(
-        self, groups: Sequence[Sequence[Demand]], exactness: str, method: str
-    ) -> tuple[list[Sequence[Demand]], list[str]]:
         earlier, run = self._served(self.ledger.requests()), self._indexed(exactness, method)
 
         def rows_of(demands: Sequence[Demand]) -> Interactions:
@@ -207,7 +197,9 @@ class Stage(LightStage):
                 return self.open_now().data.train_set.raw_interactions
             return interactions_of(run, concerned_rows(run, demands))
 
-        return without_done(groups, rows_of, lambda d: any(covers(d, part) for part in earlier))
+        new, told = without_done(groups, rows_of, lambda d: any(covers(d, part) for part in earlier))
+        out.left += told
+        return new
 
     def _refuse_in_pieces(self, method: str) -> None:
         """
@@ -258,11 +250,16 @@ class Stage(LightStage):
         method: str,
         skip_unknown: bool,
     ) -> tuple[list[NewRequest], list[str]]:
-        """As :meth:`_ask`, for each group of demands, in what those before it leave."""
+        """As :meth:`_ask`, for each group of demands, in what those before it leave. Of files, one that says nothing
+        but what those before it say is passed over."""
         part, asked, left = opened.data.train_set, list[NewRequest](), list[str]()
         self.asked_now = asked
         rows, added = part.raw_interactions, part.run_data.added_at
         for demands in groups:
+            told = repeated(demands, rows, covered_by(self._served(asked)))
+            if self.passes_over and told:
+                left.append(told)
+                continue
             one, skipped = self._ask(rows, demands, exactness, method, skip_unknown)
             asked.append(one)
             left += skipped

@@ -73,7 +73,9 @@ def test_what_an_earlier_file_names_does_not_count_twice(made, folder, files):
 def test_what_an_earlier_file_names_is_passed_over(folder, files):
     Path(files[0]).write_text(Path(files[1]).read_text())
     result = forget_next_items(folder, files)
-    assert len(result.left) == len(result.certificates) == 1 and result.left[0].startswith("2.csv, line 2: an earlier")
+    assert len(result.left) == len(result.certificates) == 1 and result.left[0].startswith(
+        "2.csv, line 2: earlier files"
+    )
     assert kinds(folder) == [REQUEST, DONE]
 
 

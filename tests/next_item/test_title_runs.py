@@ -11,14 +11,13 @@ from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.core.system import devices
 from recbole_apa.next_item import change, fit, title_training
-from recbole_apa.next_item.ranking import split_of
 from recbole_apa.next_item.run import put_in_force, session, title_files
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.next_item_runs import TITLES, kill, train
+from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
 ROWS = [f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")]
@@ -39,13 +38,6 @@ def test_a_run_keeps_adapters_and_the_rows_of_drawn_users(made, monkeypatch):
     assert again.figures == made.figures and again.table == made.table  # of the table the order of rows, too
     assert [row for row in again.figures if row in ROWS] == ROWS == list(again.of_titles)
     assert again.state.learnt.adapters[0].layers == made.state.learnt.adapters[0].layers
-
-
-def test_rows_are_named_by_how_many_users_were_drawn_where_there_are_fewer_than_asked(next_options, tmp_path):
-    small = train(next_options, tmp_path / "run", **{**TITLES, "title_users": 99})
-    n_users = len(split_of(small.data, "test").sequences)
-    assert n_users < 99 and f"titles of {n_users} drawn users" in small.figures
-    assert not [row for row in small.figures if "99" in row]
 
 
 def test_a_request_trains_the_adapter_of_the_hit_shard_and_no_other(folder):

@@ -129,8 +129,8 @@ def test_an_audit_beside_a_request_at_work_names_the_process(finished, tmp_path)
     holder = {"process": os.getppid(), "host": socket.gethostname(), "since": now, "purpose": "unlearning"}
     (folder / HOLDER).write_text(json.dumps(holder))
     (told,) = [found for found in audit(folder).findings if found.startswith("pending/")]
-    assert f"process {os.getppid()} on " in told and "audit again when it has ended" in told and "--resume" not in told
+    assert f"process {os.getppid()} on " in told and "has ended: finish it with --resume" in told
     (folder / HOLDER).write_text(
         json.dumps({**holder, "since": "2020-01-01T00:00:00+00:00"})
     )  # a later process with its number
-    assert any("finish it with --resume" in found for found in audit(folder).findings)
+    assert any("not finished; finish it with --resume" in found for found in audit(folder).findings)

@@ -71,7 +71,7 @@ def test_what_an_earlier_file_of_the_folder_names_is_passed_over(copied, files):
         (files / f"{name}.csv").write_text(f"user_id,item_id\n{lines}\n")
     result = unlearn(copied, requests=read(files))
     assert [one.split(",")[0] for one in result.left] == ["2.csv", "3.csv"]
-    assert all("an earlier file names it" in one for one in result.left)
+    assert all("earlier files of this call name it" in one for one in result.left)
     assert len(result.certificates) == len(Ledger(copied, RunStore(copied).salt).requests()) == 2
     assert audit(copied).findings == []
 

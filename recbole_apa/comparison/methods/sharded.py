@@ -76,7 +76,7 @@ class AdapterMethod:
         self.context, self.servings, self.changes = context, dict(servings), dict(changes)
         self._made: RunResult | None = None
         self._fitted: FitFigures | None = None
-        self._joined: dict[str, Joined] = {}  # by row
+        self._joined: list[str] = []  # rows with evidence that were scored
 
     @property
     def rows(self) -> Sequence[str]:
@@ -177,14 +177,17 @@ class AdapterMethod:
             self._freeze(made.model, made.config, prompts)
         joined, begun = None, time.perf_counter()
         if isinstance(serving, ServingWithEvidence):
-            joined = self._joined[row] = self._join(serving, self.context.run_data)
+            joined = self._join(serving, self.context.run_data)
         start = time.perf_counter()
         scores = self.answer(prompts, serving, f"Score {row}").numpy()
         if joined is not None:
             scores = joined.scores(self.context, scores)
         passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
         found = Scored(scores, True, passes, time.perf_counter() - start)
-        return replace(found, fitted=self._with(joined, start - begun)) if joined else found
+        if joined is None:
+            return found
+        self._joined.append(row)
+        return replace(found, fitted=self._with(joined, start - begun))
 
     def _join(self, serving: Serving, data: RunData) -> Joined:
         """Fitted on the validation samples, each scored without its own user's rows of the memory."""

@@ -27,7 +27,7 @@ from recbole_apa.comparison.report.model_adds import model_adds
 from recbole_apa.comparison.report.seeds import of_asked_seeds, seeds_notes
 from recbole_apa.comparison.report.slices import Table, slice_tables
 from recbole_apa.comparison.report.table_files import write_tables
-from recbole_apa.comparison.row import DONE, REFERENCE, Row, problems
+from recbole_apa.comparison.row import DONE, REFERENCE, UNLEARN_SECONDS, Row, problems
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.evaluation.measures import SCORE_MEASURES
 from recbole_apa.evaluation.metrics import interval
@@ -205,7 +205,7 @@ def _drawings(rows: Sequence[Row], figure: str, title: str) -> list[tuple[str, s
     """(caption, HTML)."""
     done = [row for row in rows if row.status == DONE and figure in row.figures]
     drawn = {
-        f"{title} against the time to forget one interaction": ("unlearn_seconds", figure, "seconds", f"test {title}"),
+        f"{title} against the time to forget one interaction": (UNLEARN_SECONDS, figure, "seconds", f"test {title}"),
         f"{title} against the number of shards": ("n_shards", figure, "K", f"test {title}"),
         "Time of a prediction against K": (
             "n_shards",

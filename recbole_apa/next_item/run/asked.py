@@ -15,9 +15,9 @@ from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.ledger import visible_without
 from recbole_apa.runs.names import KEY
 from recbole_apa.unlearning.at_once import AT_ONCE
-from recbole_apa.unlearning.requests.done_before import without_done, without_repeats
+from recbole_apa.unlearning.requests.done_before import repeated, without_done
 from recbole_apa.unlearning.requests.lookup import Demand, Found, find
-from recbole_apa.unlearning.requests.scopes import covers, request_digests
+from recbole_apa.unlearning.requests.scopes import covered_by, covers, request_digests
 
 Groups = Sequence[Sequence[Demand]]
 """The demands of each request."""
@@ -72,10 +72,9 @@ class Asking:
         """
         if not self.manner.passes_over:
             return self._all(opened, groups)
-        new, repeated = without_repeats(groups)
-        new, done = without_done(new, lambda demands: opened.data.raw, self._is_served)
+        new, passed = without_done(groups, lambda demands: opened.data.raw, self._is_served)
         asked = self._all(opened, new)
-        return replace(asked, left=[*repeated, *done, *asked.left])
+        return replace(asked, left=[*passed, *asked.left])
 
     def _all(self, opened: NextItemRun, groups: Groups) -> Asked:
         rows, out = opened.data.raw, Asked([], 0, [])
@@ -86,6 +85,10 @@ class Asking:
             return any(covers(demand, part) for part in asked) or self._is_served(demand)
 
         for demands in groups:
+            told = repeated(demands, rows, covered_by(asked))
+            if self.manner.passes_over and told:
+                out.left.append(told)
+                continue
             found = find(demands, rows, served, self.manner.skip_unknown)
             out.requests.append(NewRequest(self._content(opened, found, rows)))
             out.left.extend(found.left)

@@ -54,16 +54,15 @@ def figures_of_titles(options: NextItemOptions, data: NextItemData, state: NextI
     n_below = reader.states.decoder.n_layers - options.settings.adapter_layers
     titles = MergedTitles(model, state, n_below)
     out: Figures = {}
-    drawn = {name: drawn_users(split_of(data, name), getattr(state.learnt, name), n_users) for name in SPLITS}
-    n_drawn = max(len(split.sequences) for split, _ in drawn.values())  # a small dataset has fewer than are asked for
-    for name, (split, states) in drawn.items():
+    for name in SPLITS:
+        split, states = drawn_users(split_of(data, name), getattr(state.learnt, name), n_users)
         by_title = _by_title(titles, split, states, data, options)
         with one_thread():
             heads = state.head_scores([s.user for s in split.sequences], states)
             scores = {written: by_title, f"{written} + {HEADS}": by_title + head_term(heads), HEADS: heads}
         for row, of_row in scores.items():
             found = recbole_figures(of_row, split, measures(options)) if len(split.targets) else {}
-            told = out.setdefault(row + _OF.format(n_drawn), {})
+            told = out.setdefault(row + _OF.format(n_users), {})
             told |= {f"{name}.{measure}": value for measure, value in found.items()}
     return out
 

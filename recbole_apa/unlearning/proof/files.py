@@ -41,13 +41,12 @@ def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
             yield f"{name}{how_changed(store.folder / name, digest, ' was changed after it was written')}"
     yield from _made_later(manifest)
     if entries.get(PENDING) == "folder":
-        writer = at_work(store.folder)
-        if writer:
-            yield f"{PENDING}/ is there: {writer} is at work; audit again when it has ended"
-        elif is_catching_up(pending_store(store)):
-            yield f"{PENDING}/ is there: catching up was not finished; go on with --catch_up"
+        holder = at_work(store.folder)
+        first = f"if it is still there when {holder} has ended: " if holder else ""
+        if is_catching_up(pending_store(store)):
+            yield f"{PENDING}/ is there: catching up was not finished; {first}go on with --catch_up"
         else:
-            yield f"{PENDING}/ is there: a request or an addition was not finished; finish it with --resume"
+            yield f"{PENDING}/ is there: a request or an addition was not finished; {first}finish it with --resume"
 
 
 def _made_later(manifest: Manifest) -> Iterator[str]:

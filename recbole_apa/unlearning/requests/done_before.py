@@ -25,28 +25,16 @@ def without_done(
     return new, [f"{named_shortly(demands)}: {left}" for demands, was in zip(groups, done, strict=True) if was]
 
 
-def without_repeats(groups: Sequence[Sequence[Demand]]) -> tuple[list[Sequence[Demand]], list[str]]:
-    """Requests that are to be carried out, and in words those that name nothing but what earlier ones of them name."""
-    new: list[Sequence[Demand]] = []
-    told: list[str] = []
-    named: set[tuple[object, ...]] = set()
-    for demands in groups:
-        if all(any(names in named for names in _covering(demand)) for demand in demands):
-            told.append(f"{named_shortly(demands)}: an earlier file names it, whose certificate is of both")
-        else:
-            new.append(demands)
-            named.update((d.user, d.item, d.time, d.value, d.unread) for d in demands)
-    return new, told
+def repeated(demands: Sequence[Demand], rows: Interactions, served: Callable[[Demand], bool]) -> str | None:
+    """Of a request that says nothing but what accepted ones of the same call say: that, in words; None of another.
 
-
-def _covering(demand: Demand) -> list[tuple[object, ...]]:
-    """What demands say that name the same as a demand, or more. One with a rating that does not fit may be left out,
-    and stands for no other."""
-    user, item, time, plain = demand.user, demand.item, demand.time, (None, ())
-    wider: list[tuple[object, ...]] = [(user, None, None, *plain)] if user is not None else []
-    wider += [(None, item, None, *plain)] if item is not None else []
-    same = [(user, item, None, *plain), (user, item, time, *plain), (user, item, time, demand.value, demand.unread)]
-    return [*wider, *same]
+    Args:
+        rows: what the accepted ones leave.
+        served: whether they named the same as a demand, or more.
+    """
+    if not demands or not is_done(demands, rows, served):
+        return None
+    return f"{named_shortly(demands)}: earlier files of this call name it, and their certificates are of it, too"
 
 
 def is_done(demands: Sequence[Demand], rows: Interactions, served: Callable[[Demand], bool]) -> bool:

@@ -1,5 +1,7 @@
 """What demands name, as scopes and digests; and whether earlier requests already covered it."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
@@ -24,6 +26,11 @@ def covers(demand: Demand, served: Forgotten, added: int = 0) -> bool:
         added: position in the ledger of an addition: whether nothing of it can be left in that, or before it.
     """
     return _last_named(demand, served) > added
+
+
+def covered_by(earlier: Sequence[Forgotten]) -> Callable[[Demand], bool]:
+    """Whether any of these requests named the same as a demand, or more."""
+    return lambda demand: any(covers(demand, part) for part in earlier)
 
 
 def _last_named(demand: Demand, served: Forgotten) -> int:
