@@ -184,10 +184,8 @@ class AdapterMethod:
             scores = joined.scores(self.context, scores)
         passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
         found = Scored(scores, True, passes, time.perf_counter() - start)
-        if joined is None:
-            return found
-        self._joined.append(row)
-        return replace(found, fitted=self._with(joined, start - begun))
+        self._joined += [row] * (joined is not None)
+        return replace(found, fitted=self._with(joined, start - begun)) if joined else found
 
     def _join(self, serving: Serving, data: RunData) -> Joined:
         """Fitted on the validation samples, each scored without its own user's rows of the memory."""
