@@ -8,7 +8,7 @@ eight slices; both are scored on up to `--rows` test rows of the draw (0: all of
 training goes to a file of the folder when it ends, and what is there is not trained again; nor are prompts read
 again, whose frozen passes the folder keeps (benchmarks/kept_passes.py). Differences are paired, with 95 %
 intervals over users; "all draws" is the mean over the draws, whose users are resampled together. The second table has
-the figures of either way, means over the draws.
+the figures of either way, means over the draws that are there.
 """
 
 import argparse
@@ -103,8 +103,9 @@ def figures_of(pairs: Mapping[int, Mapping[str, Record]]) -> list[list[str]]:
     lines = []
     for way in WAYS:
         for kind in KINDS:
-            each = [judged(pair[way], kind) for pair in pairs.values()]
-            lines.append([way, kind, *(f"{value:.4f}" for value in np.mean(each, axis=0))])
+            each = [judged(pair[way], kind) for pair in pairs.values() if way in pair]
+            if each:
+                lines.append([way, kind, f"{len(each)}", *(f"{value:.4f}" for value in np.mean(each, axis=0))])
     return lines
 
 
@@ -119,13 +120,18 @@ def line_of(draw: str, kind: str, n_rows: int, both: Sequence[float], drawn: np.
     return [draw, kind, f"{n_rows:,}", f"{both[0]:.4f}", f"{both[1]:.4f}", minus]
 
 
+def kept_records(folder: Path) -> dict[int, dict[str, Record]]:
+    """Draw -> way -> record, of what the folder has."""
+    out: dict[int, dict[str, Record]] = {}
+    for path in sorted(folder.glob("*-*.json")):
+        draw, way = path.stem.split("-")
+        out.setdefault(int(draw), {})[way] = read_json(path)
+    return dict(sorted(out.items()))
+
+
 def kept_pairs(folder: Path) -> dict[int, dict[str, Record]]:
-    """Draw -> way -> record, of the draws that are complete."""
-    files = {path.stem: path for path in sorted(folder.glob("*-*.json"))}
-    draws = sorted({int(name.split("-")[0]) for name in files})
-    pairs = {draw: {way: f"{draw}-{way}" for way in WAYS} for draw in draws}
-    whole = {draw: names for draw, names in pairs.items() if all(name in files for name in names.values())}
-    return {draw: {way: read_json(files[name]) for way, name in names.items()} for draw, names in whole.items()}
+    """Those of the draws that are complete."""
+    return {draw: pair for draw, pair in kept_records(folder).items() if pair.keys() == WAYS.keys()}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -163,8 +169,8 @@ def main() -> None:
     pairs = kept_pairs(given.folder)
     head = ["draw", "scores", "rows", "AUC before", "AUC with slices", "difference"]
     print(tabulate(lines_of(pairs), head, tablefmt="github", disable_numparse=True), end="\n\n")
-    head = ["runs", "scores", "AUC", "LogLoss", "UAUC"]
-    print(tabulate(figures_of(pairs), head, tablefmt="github", disable_numparse=True))
+    head = ["runs", "scores", "draws", "AUC", "LogLoss", "UAUC"]
+    print(tabulate(figures_of(kept_records(given.folder)), head, tablefmt="github", disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def test_differences_are_those_of_the_same_rows_and_the_mean_over_draws():
 def test_what_is_served_is_what_each_run_says():
     right, wrong = record([float(label) for label in LABELS]), record([1.0 - label for label in LABELS])
     pairs = {1: {"before": right, "slices": {**wrong, "served": "model"}}}
-    found = {(line[0], line[1]): line[2:] for line in figures_of(pairs)}
+    found = {(line[0], line[1]): line[3:] for line in figures_of(pairs)}
     assert found["before", "model"][0] == "1.0000" and found["slices", "model"][0] == "0.0000"
     assert found["before", "served"] == ["0.5000", "0.6931", "nan"]  # 40 users with both labels are fewer than 50
     assert found["slices", "served"] == found["slices", "model"]
