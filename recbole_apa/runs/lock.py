@@ -126,10 +126,10 @@ def _refuse_alive(folder: Path) -> None:
     Raises:
         RunError: the lock could be taken although a live process on this machine claims to hold it.
     """
-    holder = _holder(folder)
-    if holder is not None and holder["host"] == socket.gethostname() and _works(holder):
+    holder = at_work(folder)
+    if holder:
         raise RunError(
-            f"{folder} is in use{_by(holder)}, although its lock could be taken: locks do not work on this file "
+            f"{folder} is in use by {holder}, although its lock could be taken: locks do not work on this file "
             f"system; wait for it to end. If this number now belongs to another process, delete {folder / HOLDER}"
         )
 

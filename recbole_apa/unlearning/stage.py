@@ -197,7 +197,7 @@ class Stage(LightStage):
                 return self.open_now().data.train_set.raw_interactions
             return interactions_of(run, concerned_rows(run, demands))
 
-        new, told = without_done(groups, rows_of, lambda d: any(covers(d, part) for part in earlier))
+        new, told = without_done(groups, rows_of, covered_by(earlier))
         out.left += told
         return new
 
@@ -256,8 +256,7 @@ class Stage(LightStage):
         self.asked_now = asked
         rows, added = part.raw_interactions, part.run_data.added_at
         for demands in groups:
-            told = repeated(demands, rows, covered_by(self._served(asked)))
-            if self.passes_over and told:
+            if asked and self.passes_over and (told := repeated(demands, rows, covered_by(self._served(asked)))):
                 left.append(told)
                 continue
             one, skipped = self._ask(rows, demands, exactness, method, skip_unknown)
@@ -279,7 +278,7 @@ class Stage(LightStage):
         """
         digester = Digester(self.store.salt, self.keys.newest())
         earlier = self._served([*self.ledger.requests(), *self.asked_now])
-        found = find(demands, rows, lambda d: any(covers(d, part) for part in earlier), skip_unknown)
+        found = find(demands, rows, covered_by(earlier), skip_unknown)
         content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
         manner = {"exactness": exactness, "method": method, **({AT_ONCE: True} if self.at_once else {})}
         return NewRequest({**content, **manner}, found.demands), found.left

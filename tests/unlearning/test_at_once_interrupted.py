@@ -113,8 +113,9 @@ def test_catching_up_goes_on_from_the_last_slice_that_was_finished(prefixes, tmp
     assert_holds(run)
 
 
-def test_what_a_killed_catching_up_trained_is_deleted_by_another_request(prefixes, tmp_path, monkeypatch):
-    run = fresh_copy(prefixes.run_dir, tmp_path / "run")
+def killed_catching_up(prefixes, folder, monkeypatch):
+    """A run whose catching up was killed before its first shard was trained."""
+    run = fresh_copy(prefixes.run_dir, folder / "run")
 
     def fit(*args):
         raise KeyboardInterrupt
@@ -123,6 +124,11 @@ def test_what_a_killed_catching_up_trained_is_deleted_by_another_request(prefixe
         patch.setattr(ShardTrainer, "fit", fit)
         with pytest.raises(KeyboardInterrupt):
             catch_up(run)
+    return run
+
+
+def test_what_a_killed_catching_up_trained_is_deleted_by_another_request(prefixes, tmp_path, monkeypatch):
+    run = killed_catching_up(prefixes, tmp_path, monkeypatch)
     assert (run / "pending").is_dir()
     with pytest.raises(RequestError, match=r"found no request.* --catch_up"):
         unlearn(run)
@@ -131,16 +137,8 @@ def test_what_a_killed_catching_up_trained_is_deleted_by_another_request(prefixe
 
 def test_tensorboard_logs_of_a_killed_catching_up_are_deleted_with_it(prefixes, tmp_path, monkeypatch):
     """They are of a training that may have seen what the next request forgets, and no manifest names them any more."""
-    run = fresh_copy(prefixes.run_dir, tmp_path / "run")
     monkeypatch.chdir(tmp_path)
-
-    def fit(*args):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ShardTrainer, "fit", fit)
-        with pytest.raises(KeyboardInterrupt):
-            catch_up(run)
+    run = killed_catching_up(prefixes, tmp_path, monkeypatch)
     assert list((tmp_path / "log_tensorboard").iterdir())
     with pytest.raises(RequestError, match="found no request"):
         unlearn(run)

@@ -85,8 +85,7 @@ class Asking:
             return any(covers(demand, part) for part in asked) or self._is_served(demand)
 
         for demands in groups:
-            told = repeated(demands, rows, covered_by(asked))
-            if self.manner.passes_over and told:
+            if asked and self.manner.passes_over and (told := repeated(demands, rows, covered_by(asked))):
                 out.left.append(told)
                 continue
             found = find(demands, rows, served, self.manner.skip_unknown)
