@@ -33,6 +33,7 @@ def assert_same(one, other):
             torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_shard_is_what_it_is_alone(ready):
     model, batches = ready
     singles = [alone(model, k, batches[k]) for k in range(3)]

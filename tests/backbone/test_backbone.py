@@ -72,6 +72,7 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_no_bit_depends_on_threads_or_on_what_runs_beside(backbone_folder, threads):
     many = [PromptInput(SAMPLES[i % 3].history, f"Film {i} (19{10 + i})") for i in range(40)]
     weights = torch.softmax(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), 1)

@@ -136,6 +136,7 @@ def made(options, tmp_path_factory):
     return run("APA", "board", config_dict=given, run_dir=tmp_path_factory.mktemp("offset") / "run")
 
 
+@pytest.mark.slow
 def test_a_run_says_so_and_is_forgotten_from_exactly(made, finished, tmp_path):
     settings = [one.store.manifest()["settings"] for one in (made, finished)]
     assert settings[0]["history_offset"] is True and "history_offset" not in settings[1]
@@ -148,6 +149,7 @@ def test_a_run_says_so_and_is_forgotten_from_exactly(made, finished, tmp_path):
     assert audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_a_sample_depends_on_its_own_users_rows_alone(made):
     """The offset follows from the prompt: equal prompts of two users have equal offsets."""
     encoded = made.model.engine.encode(CANDIDATES[:1] * 2)

@@ -50,7 +50,7 @@ def test_embeddings_are_those_of_each_alone(trunk, pooling, embedding, backbone_
     assert all((len(x.embeddings) == 1) == (pooling == "history") for x in read)
 
 
-@pytest.mark.quick(4)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("mode", ["decomposition", "non_decomposition"])
 @pytest.mark.parametrize("in_common", [False, True])
 @pytest.mark.parametrize("trunk", [0, 2])

@@ -32,6 +32,7 @@ def test_bad_input_exits_with_2_and_one_or_two_lines(words, says, capsys):
     assert says in err and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_run_and_its_reload_from_the_command_line(options, data_folder, tmp_path, caplog):
     caplog.set_level("INFO")
     words = arguments(options, dataset="board", run_dir=tmp_path / "run", epochs=1, model="APA")

@@ -52,6 +52,7 @@ def test_what_can_be_empty_or_null_is_found():
     assert {*fields_of(printed, FIELDS)} == {"unlearn.plan", "tune.trials[].options.<option>"}
 
 
+@pytest.mark.slow
 def test_fields_of_commands_that_change_nothing(finished, fields_found):
     run = f"--run={finished.run_dir}"
     assert {"format", "status", "metrics.<figure>"} == fields_found(run)
@@ -67,6 +68,7 @@ def next_item_words(options):
     return ["--model=APANext", "--dataset=board", *words({name: options[name] for name in shared})]
 
 
+@pytest.mark.slow
 def test_fields_of_next_items(options, tmp_path, fields_found):
     run = tmp_path / "next"
     told = fields_found(*next_item_words(options), f"--run_dir={run}", "--forget_users=u3")

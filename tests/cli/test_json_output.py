@@ -118,6 +118,7 @@ def test_an_interruption_and_a_fault_of_ours_are_objects(raised, status, name, m
     assert (found["status"], found["error"]["type"]) == (status, name) and "something that a library" in told.err
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.builds(Path, st.just("a/b")),

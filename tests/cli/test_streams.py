@@ -20,7 +20,7 @@ def gone_reader():
         yield stream
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["stdout", "stderr"])
 def test_a_reader_that_has_gone_does_not_undo_a_request(which, gone_reader, finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")

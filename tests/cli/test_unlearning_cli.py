@@ -59,6 +59,7 @@ def test_a_data_officers_day(finished, tmp_path, capsys):
     assert main([f"--run={folder}"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "says"),
     [

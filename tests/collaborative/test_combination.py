@@ -46,6 +46,7 @@ def test_what_is_served_is_fitted_on_all_rows():
     assert told[ALONE] == pytest.approx(Logistic.fit(table, labels, 1.0).scores(table))
 
 
+@pytest.mark.slow
 def test_the_choice_does_not_rest_on_rows_that_were_fitted():
     """As many terms as rows fit every label: without a row's user they say nothing."""
     rng = np.random.default_rng(1)
@@ -112,6 +113,7 @@ def test_a_score_without_its_user_knows_none_of_the_users_further_rows():
         assert before[name][~own].tobytes() != after[name][~own].tobytes()
 
 
+@pytest.mark.slow
 def test_further_rows_help_where_terms_say_all():
     """Few validation rows and seven terms, of which one matters: more rows come closer to it."""
     rng = np.random.default_rng(2)

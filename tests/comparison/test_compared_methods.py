@@ -28,7 +28,7 @@ CONTRACT = [
 ]
 
 
-@pytest.mark.quick("APA(D)", "BPR")
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", CONTRACT)
 def test_every_method_keeps_the_contract(name, context):
     (method,) = make_methods(context, [name], {"BPR": {"epochs": 3}, "FM": {"epochs": 3}})
@@ -54,6 +54,7 @@ def test_every_method_keeps_the_contract(name, context):
         assert 1 <= forgotten.n_shards_hit <= fitted.n_shards
 
 
+@pytest.mark.slow
 def test_options_that_change_the_rows_fail_and_seeds_do_not_change_them(options, work_folder, tmp_path):
     mixed = {**options, "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "mode": "labeled"}}
     drawn = open_context("board", [], mixed, tmp_path)

@@ -12,6 +12,7 @@ from recbole_apa.data.index.rows import TEST, VALID
 from tests.helpers.compared import BLOCKS, FEW, PAPER, lines_of
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("changes", [{}, {"min_history": 3}, PAPER], ids=["default", "late", "tallrec"])
 @pytest.mark.parametrize("block", BLOCKS)
 def test_epochs_are_chosen_on_the_whole_validation_split_or_on_its_samples(block, changes, opened):

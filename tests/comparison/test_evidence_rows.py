@@ -137,6 +137,7 @@ def test_scores_of_all_test_rows_contain_those_of_the_samples(name, opened):
         assert found.all_scores == pytest.approx([np.mean(means[s.item_id]) for s in whole.tested.samples])
 
 
+@pytest.mark.slow
 def test_stored_rows_are_of_the_values_and_the_fit_that_were_asked_for(opened):
     """A row of sums of labels was shown as one of sums of ratings, one fitted on averages as one on merged adapters."""
 
@@ -166,6 +167,7 @@ def test_joined_scores_know_the_model(opened):
     assert blind.scores(context, np.full(len(labels["test"]), 0.5)) == pytest.approx(method.score("Evidence").scores)
 
 
+@pytest.mark.slow
 def test_a_row_with_evidence_has_its_own_labels_seconds_parameters_and_requests(opened, monkeypatch):
     """The shared training knows 10 samples; the row beside it also every row of the training period and the validation
     samples, and pays for them at each request."""
@@ -200,6 +202,7 @@ def test_a_row_with_evidence_has_its_own_labels_seconds_parameters_and_requests(
     assert [len(each.asked.source.rows) for each in asked] == [sum(roles == TRAIN), sum(roles == TRAIN) - 1]
 
 
+@pytest.mark.slow
 def test_compare_has_the_rows(options, work_folder, tmp_path):
     given = {**options, "valid_samples": 8, "test_samples": 8, "epochs": 1}
     found = compare(["evidence", "ItemMean"], "board", config_dict=given, folder=tmp_path / "out", all_test_rows=True)
@@ -219,6 +222,7 @@ def test_compare_has_the_rows(options, work_folder, tmp_path):
         compare(["evidence"], "board", config_dict=ranked, folder=tmp_path / "ranked", all_test_rows=True)
 
 
+@pytest.mark.slow
 def test_a_row_that_cannot_join_evidence_fails_alone(options, work_folder, tmp_path):
     """The rows that share its training are measured."""
     given = {**options, "valid_samples": 0, "epochs": 1}

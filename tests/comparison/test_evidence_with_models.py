@@ -19,6 +19,7 @@ def trained_names(patch):
     return names
 
 
+@pytest.mark.slow
 def test_a_row_has_the_scores_that_a_run_with_these_models_has(opened, options, tmp_path, monkeypatch):
     context, names = opened(**GIVEN), trained_names(monkeypatch)
     (method,) = make_methods(context, ["Evidence"])

@@ -41,6 +41,7 @@ def files_of(folder):
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_rows_that_are_only_read_leave_their_folder_as_it_was(given, measured, tmp_path):
     folder = tmp_path / "kept"
     written = compare(["ItemMean", "HistoryLikeRate"], "board", config_dict=given, folder=folder)
@@ -57,6 +58,7 @@ def test_rows_that_are_only_read_leave_their_folder_as_it_was(given, measured, t
     assert files_of(folder) == before
 
 
+@pytest.mark.slow
 def test_a_row_that_is_not_there_is_measured_only_where_it_may_be_written(given, measured, tmp_path):
     folder = tmp_path / "kept"
     compare(["ItemMean"], "board", config_dict=given, folder=folder)

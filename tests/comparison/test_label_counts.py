@@ -13,6 +13,7 @@ from recbole_apa.comparison.row import DONE, FAILED, Row
 from tests.helpers.compared import FEW, PAPER, lines_of, row_of
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("name", "part"), [("FM", "train"), ("BPR", "train_likes"), ("SASRec", "train_sequences"), ("Pop", "train_likes")]
 )
@@ -71,6 +72,7 @@ def test_labels_of_rules_are_the_rows_that_they_count(opened):
     assert found == {"HistoryLikeRate": 0, "ItemMean": len(context.train_rows)}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["FM", "BPR", "SASRec", "Pop"])
 def test_rows_of_models_that_need_the_users_id_say_how_many_are_unseen(name, opened):
     for block, changes in (("all", PAPER), ("all", {}), ("drawn", {"train_samples": 5})):

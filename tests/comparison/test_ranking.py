@@ -83,6 +83,7 @@ def context(options, work_folder, tmp_path_factory):
     return open_context("board", [], {**options, **ASKED}, tmp_path_factory.mktemp("bench"))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["APA(D)", *NAMES])
 def test_every_method_scores_the_same_candidates(name, context):
     (method,) = make_methods(context, [name], {n: {"epochs": 2} for n in ("BPR", "FM", "SASRec")})

@@ -2,12 +2,15 @@
 
 import logging
 
+import pytest
+
 from recbole_apa import compare
 from recbole_apa.comparison.context import SCRATCH
 from recbole_apa.comparison.scratch_log import nothing_said_of
 from tests.helpers.inside import inside
 
 
+@pytest.mark.slow
 def test_no_line_names_a_folder_that_is_deleted_at_the_end(options, tmp_path, capsys, caplog):
     few = {**options, "train_samples": 12, "epochs": 1}
     with inside(tmp_path), caplog.at_level(logging.INFO):

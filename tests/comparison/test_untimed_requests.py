@@ -17,6 +17,7 @@ def asked(options, tmp_path_factory):
     return {"config_dict": given, "folder": tmp_path_factory.mktemp("compared"), "baseline_options": FEW}
 
 
+@pytest.mark.slow
 def test_nothing_is_forgotten_and_the_scores_are_the_same(asked, monkeypatch, work_folder):
     def forget(self):
         raise AssertionError("a request was timed")

@@ -55,6 +55,7 @@ def test_a_run_of_another_machine_does_not_choose_the_gpus(monkeypatch):
     assert here({"gpu_id": "0"}) == {"gpu_id": "0"}
 
 
+@pytest.mark.slow
 def test_a_run_trained_with_gpu_id_is_opened_where_the_environment_says(finished, monkeypatch):
     manifest = finished.trainer.store.manifest()
     manifest["options"] = {**manifest["options"], "gpu_id": "7"}

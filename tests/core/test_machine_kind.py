@@ -92,6 +92,7 @@ def test_accepted_elsewhere_the_certificate_promises_no_equal_bits(finished, tmp
     assert not verified.comparable and here.text() in verified.machines and other.text() in verified.machines
 
 
+@pytest.mark.slow
 def test_another_processor_with_the_same_instructions_is_served_and_named(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     other = on_another(monkeypatch, processor="Sibling")

@@ -5,12 +5,13 @@ import pytest
 from recbole_apa import audit, run, unlearn, verify
 from tests.helpers.field_files import OPTIONS, presplit
 
+pytestmark = pytest.mark.slow
+
 
 def pairs_of(dataset) -> set[tuple[str, str]]:
     return set(zip(dataset.interactions.users, dataset.interactions.items, strict=True))
 
 
-@pytest.mark.quick("inherited")
 @pytest.mark.parametrize("exactness", ["inherited", "strict"])
 def test_01_rows_of_presplit_files_are_forgotten(files, options, tmp_path, exactness):
     """8 interactions, 0 samples affected, a certificate, and u1 in every prompt still."""
@@ -29,7 +30,6 @@ def test_01_rows_of_presplit_files_are_forgotten(files, options, tmp_path, exact
     assert audit(tmp_path / "run").findings == [] and verify(tmp_path / "run").differences == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["first", "last"])
 @pytest.mark.parametrize("exactness", ["inherited", "strict"])
 def test_a_forgotten_pair_does_not_come_back_through_a_filter(files, options, tmp_path, keep, exactness):
@@ -50,7 +50,6 @@ def test_a_forgotten_pair_does_not_come_back_through_a_filter(files, options, tm
     assert audit(tmp_path / "run").holds and verify(tmp_path / "run").holds
 
 
-@pytest.mark.slow
 def test_what_filters_keep_out_can_be_forgotten_too(files, options, tmp_path):
     """u9 has too few rows to be in any sample; deleting other rows must not let them in later."""
     files.inter += ["u9\ti1\t5\t9000"]
@@ -63,7 +62,6 @@ def test_what_filters_keep_out_can_be_forgotten_too(files, options, tmp_path):
     assert audit(tmp_path / "run").holds
 
 
-@pytest.mark.slow
 def test_ids_with_colons_and_blanks_are_not_taken_for_others(files, options, tmp_path):
     """User "a:b" of item "c" and user "a" of item "b:c" have the same row id; only one of them is forgotten."""
     rows = [("a:b", "c"), ("a", "b:c")]
@@ -81,7 +79,6 @@ def test_ids_with_colons_and_blanks_are_not_taken_for_others(files, options, tmp
     assert audit(tmp_path / "run").holds and verify(tmp_path / "run").holds
 
 
-@pytest.mark.slow
 def test_a_run_without_test_samples_left_still_holds(files, options, tmp_path):
     files.write()
     changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}

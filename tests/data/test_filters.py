@@ -124,6 +124,7 @@ def set_options(config, options):
         config[name] = value
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("start", range(0, 120, 20))
 def test_filters_are_recboles(config, start):
     left = 0
@@ -180,6 +181,7 @@ def plain_folder(config):
     return folder
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("order", ["TO", "RO"])
 @pytest.mark.parametrize("group", ["user", "none", None])
 def test_split_is_recboles(config, plain_folder, order, group):

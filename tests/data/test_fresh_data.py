@@ -47,6 +47,7 @@ def compare(seed, options, folder):
     return isinstance(deleted, dict) and len(left) < len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.soak])])
 def test_hidden_and_deleted_rows_are_the_same_dataset(first, options, tmp_path):
     n = 30 if first == 0 else 1000

@@ -19,6 +19,7 @@ from tests.helpers.runs import copy_run
 DEEP, LONG, HALF = "[" * 100_000, "9" * 5000, "\udcff"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -51,6 +52,7 @@ def test_a_plan_of_odd_numbers_is_refused(value, capsys):
     assert "expected a number above 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [f"a: {DEEP}", f"a: {LONG}", "a: 2024-13-45", "a: \udcff"])
 def test_an_odd_file_of_options_is_named(text, tmp_path):
     path = tmp_path / "odd.yaml"

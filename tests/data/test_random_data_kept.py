@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 
+import pytest
 from recbole.utils import init_seed
 
 from recbole_apa import APAConfig
@@ -38,6 +39,7 @@ def told(config, visible_data):
     }
 
 
+@pytest.mark.slow
 def test_what_is_read_of_datasets_drawn_at_random_is_what_it_was(options, tmp_path):
     found = hashlib.sha256()
     n_told = 0

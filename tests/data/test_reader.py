@@ -69,6 +69,7 @@ def atomic_files(draw):
 STRAY = "c0:token\tc1:token\tc2:token\n\t\t\n\t\t\n\t\t\n\t"
 
 
+@pytest.mark.slow
 @few
 @given(file=atomic_files())
 @example(file=(STRAY + '"\t\n\t"\t', "\t"))
@@ -79,6 +80,7 @@ def test_nearly_right_files(path, file):
     assert_as_the_reference(path, text.encode(), separator)
 
 
+@pytest.mark.slow
 @few
 @given(file=atomic_files(), encoding=st.sampled_from(["latin-1", "utf-16", "utf-16-le", "cp1252", "utf-8-sig"]))
 def test_encodings(path, file, encoding):
@@ -105,6 +107,7 @@ def test_any_text(path, text, head, separator):
     assert_as_the_reference(path, (head + text).encode(), separator)
 
 
+@pytest.mark.quick(1)
 @few
 @given(noise=st.binary(max_size=12), rows=st.lists(st.sampled_from([b"x\t1\n", b"\xc3\xa9\t2\r\n", b"\n"]), max_size=5))
 @pytest.mark.parametrize("unread", [(), ("a",)])

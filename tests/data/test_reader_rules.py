@@ -180,6 +180,7 @@ def test_what_recbole_takes_for_missing_is_what_pandas_does():
     assert set(RECBOLE_MISSING) == set(STR_NA_VALUES)
 
 
+@pytest.mark.slow
 @few
 @given(
     texts=st.lists(words, min_size=9, max_size=9),

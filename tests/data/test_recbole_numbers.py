@@ -64,6 +64,7 @@ def compare(options, folder):
     return n_few, n_all
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_all_rows(options, tmp_path):
     fewer = 0
     for seed in range(24):

@@ -122,6 +122,7 @@ def compare(seed, options, folder):
     return len(left.raw) < len(whole.raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.soak])])
 def test_files_and_index_tell_what_the_dataset_tells(first, options, tmp_path):
     n = 40 if first == 0 else 1000
@@ -129,7 +130,7 @@ def test_files_and_index_tell_what_the_dataset_tells(first, options, tmp_path):
     assert compared > n / 4  # the others are refused, either way
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ML_100K)
 def test_ml_100k_by_index(case, tmp_path):
     made = Case("ml-100k", {**ML_100K[case], "checkpoint_dir": str(tmp_path)})
@@ -196,6 +197,7 @@ def made_at_random(seed, options, folder, **changes):
         return None
 
 
+@pytest.mark.slow
 def test_some_users_rows_are_enough_for_their_samples(options, tmp_path):
     n = 0
     for seed in range(20):

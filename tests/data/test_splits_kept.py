@@ -44,7 +44,7 @@ def digests(dataset, options):
     return samples.hexdigest()[:16], parts[0].old_digest[:16], tensors.hexdigest()[:16]
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("case", DIGESTS)
 def test_samples_of_ml_100k_are_what_they_were(case, tmp_path):
     assert digests("ml-100k", {**ML_100K[case], "checkpoint_dir": str(tmp_path)}) == DIGESTS[case]

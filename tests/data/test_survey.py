@@ -55,6 +55,7 @@ def told(survey):
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(st.data(), st.integers(1, 3))
 def test_counted_in_the_order_of_the_index_as_from_the_data_of_its_rows(sides, tmp_path_factory, data, least):

@@ -76,6 +76,7 @@ def test_anything_else_is_a_fault_of_that_measure_alone(value, says, caplog):
     assert re.search(f"measure 'mine' {says}", taken.faults[0]) and taken.faults[0] in caplog.text
 
 
+@pytest.mark.slow
 def test_a_comparison_keeps_the_row_and_says_which_measure_failed(registered, options, tmp_path, capsys):
     registered("bad_nan", float("nan"))
     registered("bad_raise", lambda: 1 / 0)
@@ -107,6 +108,7 @@ def test_a_forgetting_comparison_does_so_too(registered, options, tmp_path):
     assert "fault: GradAscent, seed 1: measure 'bad_inf' returned inf" in found.table
 
 
+@pytest.mark.slow
 def test_a_comparison_with_a_failed_row_ends_with_status_1_and_without_one_with_0(options, tmp_path, capsys):
     words = [f"--{k}={json.dumps(v) if isinstance(v, (dict, list)) else v}" for k, v in options.items()]
     words += ["--model=APA", "--dataset=board", f"--compare_dir={tmp_path / 'compared'}"]

@@ -64,12 +64,7 @@ NOT_READ = [(way, {"users": ["u3"]}) for way in (somebody_else_is_hidden_too, st
 which is refused."""
 
 
-@pytest.mark.quick(
-    "nothing_is_hidden-users-from_the_index_alone",
-    "nothing_is_hidden-users-with_the_run_in_ram",
-    "histories_are_made_of_all_rows-shown-from_the_index_alone",
-    "statistics_count_what_is_hidden-unseen-from_the_index_alone",
-)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "asked", "way"),
     [
@@ -106,7 +101,7 @@ def test_the_other_way_is_refused_where_a_plan_from_the_index_is_right(broken, a
     assert tree(folder) == before
 
 
-@pytest.mark.quick("from_the_index_alone")
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [from_the_index_alone, with_the_run_in_ram])
 def test_an_index_that_keeps_a_row_is_not_certified(way, finished, tmp_path, monkeypatch):
     """The ledger has the request by then: it waits, and a program that is right finishes it."""

@@ -25,6 +25,7 @@ def old_run(tmp_path):
     return shutil.copytree(OLD / "forgotten" / "run", tmp_path / "old")
 
 
+@pytest.mark.slow
 def test_digests_of_an_old_run_are_keyed_by_one_command(old_run, key_file, capsys):
     store = RunStore(old_run)
     manifest, ledger = store.manifest(), Ledger(old_run, store.salt)

@@ -12,6 +12,8 @@ from recbole_apa.runs.trunk_activations import activation_name
 from tests.helpers.inside import inside
 from tests.helpers.runs import shown_interaction, state
 
+pytestmark = pytest.mark.slow
+
 
 def kept(folder):
     with safe_open(folder / STATES, "pt") as file:
@@ -31,7 +33,6 @@ def count_reads(monkeypatch):
     return read
 
 
-@pytest.mark.slow
 def test_a_request_on_a_run_from_disk_reads_rewritten_prompts_alone(options, finished, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     made = run("APA", "board", config_dict={**options, "keep_states": True, "variants": "none"}, run_dir=folder)
@@ -89,7 +90,6 @@ def test_states_of_validation_samples_alone_change_no_bit_and_spare_the_memory_t
     assert audit(folder).findings == [] and verify(folder).differences == []
 
 
-@pytest.mark.slow
 def test_states_of_validation_samples_that_are_too_large_are_not_kept(options, tmp_path, monkeypatch):
     monkeypatch.setattr("recbole_apa.model.kept_activations.MOST_BYTES", 1000)
     folder = tmp_path / "run"
@@ -99,7 +99,6 @@ def test_states_of_validation_samples_that_are_too_large_are_not_kept(options, t
     assert not (folder / STATES).exists() and audit(folder).findings == []
 
 
-@pytest.mark.slow
 def test_an_audit_finds_validation_states_beside_a_lineage_of_all(options, tmp_path):
     folder = tmp_path / "run"
     run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": "validation"}, run_dir=folder)
@@ -110,7 +109,6 @@ def test_an_audit_finds_validation_states_beside_a_lineage_of_all(options, tmp_p
     assert any(f"lineage of {STATES}" in finding for finding in audit(folder).findings)
 
 
-@pytest.mark.slow
 def test_no_state_of_the_forgotten_stays_and_those_that_do_are_found(options, tmp_path):
     folder = tmp_path / "run"
     made = run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)
@@ -125,7 +123,6 @@ def test_no_state_of_the_forgotten_stays_and_those_that_do_are_found(options, tm
     assert any(STATES in difference for difference in verify(folder).differences)
 
 
-@pytest.mark.slow
 def test_a_state_that_is_not_its_prompts_is_found(options, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     made = run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)
@@ -137,7 +134,6 @@ def test_a_state_that_is_not_its_prompts_is_found(options, tmp_path, monkeypatch
     assert any("1 of its activations are not those" in difference for difference in verify(folder).differences)
 
 
-@pytest.mark.slow
 def test_switched_off_later_the_next_request_deletes_them(options, tmp_path):
     folder = tmp_path / "run"
     run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)

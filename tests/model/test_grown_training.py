@@ -12,6 +12,8 @@ from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.store import RunStore
 from tests.helpers.pieces import count_training, train_in_pieces, trained_files
 
+pytestmark = pytest.mark.slow
+
 
 def piece_of(sample):
     """Users 9 to 11 come in piece 1, the last rows of all in piece 2."""
@@ -46,7 +48,6 @@ def whole_state(folder, base):
     return folder
 
 
-@pytest.mark.slow
 def test_growing_is_training_in_pieces(ready, tmp_path, monkeypatch):
     """Each state takes over what the one before it has: partition, embeddings, memory, adapters."""
     config, model, data = ready

@@ -20,6 +20,7 @@ from tests.helpers.pieces import build_shards, count_training, shard_files
 FILES = ("adapter_config.json", "adapter_model.safetensors", "training.json")
 
 
+@pytest.mark.slow
 def test_a_later_piece_is_trained_from_the_adapter_alone(ready, places, tmp_path):
     build_shards(ready, tmp_path / "run", places)
     store = RunStore(tmp_path / "run")
@@ -80,6 +81,7 @@ def test_points_have_the_lineage_of_the_pieces_before_them(ready, places):
     assert {n: v for n, v in seen.items() if "points" not in n} == lineage_of(partition, splits, False, Places(), {})
 
 
+@pytest.mark.slow
 def test_a_grown_state_is_one_trained_from_nothing(ready, places, tmp_path, monkeypatch):
     seen, base = count_training(monkeypatch), None
     for newest, expected in enumerate(
@@ -103,7 +105,7 @@ def test_a_grown_state_is_one_trained_from_nothing(ready, places, tmp_path, monk
         base = whole
 
 
-@pytest.mark.quick(2)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "gone, expected",
     [
@@ -128,6 +130,7 @@ def test_only_what_comes_after_a_change_is_trained_again(gone, expected, ready, 
     assert shard_files(tmp_path / "after", tmp_path / "base") == shard_files(tmp_path / "anew")
 
 
+@pytest.mark.slow
 def test_without_its_last_piece_a_shard_is_the_point_before_it(ready, places, tmp_path, monkeypatch):
     build_shards(ready, tmp_path / "base", places)
     left = {n: place for n, place in places.items() if place != (1, 3)}
@@ -142,6 +145,7 @@ def test_without_its_last_piece_a_shard_is_the_point_before_it(ready, places, tm
     assert seen == [] and again.record.taken_over == [0, 2]
 
 
+@pytest.mark.slow
 def test_a_state_that_may_not_be_reused_gives_no_point(ready, places, tmp_path, monkeypatch):
     build_shards(ready, tmp_path / "base", places)
     seen = count_training(monkeypatch)
@@ -149,6 +153,7 @@ def test_a_state_that_may_not_be_reused_gives_no_point(ready, places, tmp_path, 
     assert sorted(seen) == sorted(set(places.values()))
 
 
+@pytest.mark.slow
 def test_shards_trained_together_in_pieces_are_those_trained_alone(options, names, places, tmp_path):
     made = []
     for fused in (1, 2):
@@ -162,6 +167,7 @@ def test_shards_trained_together_in_pieces_are_those_trained_alone(options, name
     assert [p.name for p in sorted((tmp_path / "2" / "shards/001/points").iterdir())] == ["01.00", "03.00"]
 
 
+@pytest.mark.slow
 def test_without_a_store_pieces_are_trained_all_the_same(ready, places, tmp_path):
     _, kept = build_shards(ready, tmp_path / "run", places)
     _, loose = build_shards(ready, None, places)

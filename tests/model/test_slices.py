@@ -102,6 +102,7 @@ def test_slices_go_on_with_the_moments_of_those_before(sliced, cuts, spots, tmp_
     assert ShardPoints(store, 1).names() == ["00.01", "00.02"]
 
 
+@pytest.mark.slow
 def test_an_addition_starts_with_new_moments(sliced, cuts, spots, tmp_path):
     build_shards(sliced, tmp_path / "run", spots)
     store = RunStore(tmp_path / "run")
@@ -117,7 +118,7 @@ def test_an_addition_starts_with_new_moments(sliced, cuts, spots, tmp_path):
     assert same(found, store.load_shard(0, point_name(1, added[1]))[0])
 
 
-@pytest.mark.quick(4)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "gone",
     [
@@ -152,6 +153,7 @@ def test_without_some_samples_a_shard_restarts_before_the_first_of_them(
     assert shard_files(tmp_path / "after", tmp_path / "base") == shard_files(tmp_path / "anew")
 
 
+@pytest.mark.slow
 def test_a_last_slice_that_is_gone_leaves_no_moments(sliced, cuts, spots, tmp_path, monkeypatch):
     """The point before it is served; nothing goes on from there."""
     build_shards(sliced, tmp_path / "base", spots)
@@ -163,6 +165,7 @@ def test_a_last_slice_that_is_gone_leaves_no_moments(sliced, cuts, spots, tmp_pa
     assert shard_files(tmp_path / "after", tmp_path / "base") == shard_files(tmp_path / "anew")
 
 
+@pytest.mark.slow
 def test_a_point_without_moments_is_not_gone_on_from(sliced, cuts, spots, tmp_path, monkeypatch):
     """A slice that the shard did not have before: what was served has lost its moments, and is trained again."""
     less = {n: spot for n, spot in spots.items() if (spot, cuts[n]) != ((1, 0), L - 1)}
@@ -174,6 +177,7 @@ def test_a_point_without_moments_is_not_gone_on_from(sliced, cuts, spots, tmp_pa
     assert shard_files(tmp_path / "after", tmp_path / "base") == shard_files(tmp_path / "anew")
 
 
+@pytest.mark.slow
 def test_slices_of_shards_trained_together_are_those_trained_alone(options, spots, tmp_path):
     from recbole_apa.pipeline.build import build
     from recbole_apa.pipeline.config import APAConfig
@@ -190,6 +194,7 @@ def test_slices_of_shards_trained_together_are_those_trained_alone(options, spot
     assert RunStore(tmp_path / "2").load_moments(1, "00.01", RunStore(tmp_path / "2").load_shard(1, "00.01")[0])
 
 
+@pytest.mark.slow
 def test_prefixes_serve_what_the_first_places_left(sliced, cuts, spots, tmp_path, monkeypatch):
     """Nothing is trained; what is missing is trained later, to the same bytes."""
     build_shards(sliced, tmp_path / "base", spots)

@@ -12,7 +12,7 @@ from recbole_apa.runs import shard_files as adapters
 from tests.helpers.pieces import build_shards, pretend_training, shard_files
 
 
-@pytest.mark.quick(4)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("stopped_at", range(15))
 def test_a_stopped_chain_goes_on_where_it_stopped(stopped_at, ready, places, tmp_path, monkeypatch):
     """Stopped in the middle of writing a point or an adapter, or before a training."""

@@ -40,6 +40,7 @@ def all_rows(chains: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_a_grown_run_is_what_a_training_on_all_rows_gives(folder, next_options, chains, tmp_path):
     result = add_next_items(folder, NEW)
     assert result.change.new == ("new", "short") and result.change.users == ("new", "short", "u1", "u3")
@@ -57,7 +58,7 @@ def test_a_grown_run_is_what_a_training_on_all_rows_gives(folder, next_options, 
 
 @pytest.mark.parametrize("has_times", [True, False])
 @pytest.mark.parametrize("in_file", [[1], [2, 0], [0, 1, 2]])
-@pytest.mark.quick(1)
+@pytest.mark.slow
 def test_the_order_of_additions_holds_whatever_the_file_has_of_them(next_options, chains, tmp_path, has_times, in_file):
     """Rows without times, or of equal ones, are in the order in which they joined; the run did not open any more."""
     data = Path(shutil.copytree(chains / "chains", tmp_path / "data" / "chains"))
@@ -78,6 +79,7 @@ def test_the_order_of_additions_holds_whatever_the_file_has_of_them(next_options
     assert audit_next_items(made.folder).holds and verify_next_items(made.folder).holds
 
 
+@pytest.mark.slow
 def test_what_joined_is_forgotten_and_leaves_the_folder(folder):
     add_next_items(folder, NEW)
     forget_next_items(folder, users=["new"], interactions=[("u1", "i5")])

@@ -77,6 +77,7 @@ def test_nothing_is_below_the_teacher_itself(name):
     assert bool((loss(torch.randn(3, 6, dtype=torch.float64), teacher, taken, 2) > 0).all())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_following_the_slopes_brings_the_teachers_best_into_the_drafts(name):
     """From a draft that has the teacher's order upside down."""

@@ -37,6 +37,7 @@ def replace_codes(folder: Path, tensors: dict) -> None:
     store.put_in_force(manifest)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_codes_and_the_rows_of_drawn_users(made, monkeypatch):
     files = NextItemStore(made.folder).manifest()["files"]
     assert {CODES, *(f"adapters/00{k}.safetensors" for k in range(3))} < set(files)
@@ -48,6 +49,7 @@ def test_a_run_keeps_codes_and_the_rows_of_drawn_users(made, monkeypatch):
     assert again.state.codes.digest == made.state.codes.digest
 
 
+@pytest.mark.slow
 def test_a_request_moves_no_code_and_trains_the_adapter_of_the_hit_shard(folder, monkeypatch):
     before = NextItemStore(folder).manifest()["files"]
     with monkeypatch.context() as patch:
@@ -85,6 +87,7 @@ def test_rows_that_join_train_the_adapters_of_their_shards_as_a_training_would(f
     assert audit_next_items(folder).findings == [] and verify_next_items(folder).differences == []
 
 
+@pytest.mark.slow
 def test_other_codes_are_found_by_audit_and_by_verification(folder):
     tensors = load_file(NextItemStore(folder).state_folder(NextItemStore(folder).manifest()) / CODES)
     tensors["codes"][4, 1] = (tensors["codes"][4, 1] + 1) % 3

@@ -91,6 +91,7 @@ def test_a_record_of_models_says_the_commits_of_its_figures(chains, next_options
     assert again["measured_on"] == ["aaa"] and len(again["figures"]) == 1 and again["commit"] == commit()
 
 
+@pytest.mark.slow
 def test_models_that_are_judged_are_those_of_runs(read):
     settings, data, reader = adapted_by(
         read, partition="hashed_user", draft_kind="model", draft_model_size=4, draft_model_learning_rate=0.01

@@ -48,6 +48,7 @@ def differ(one, other) -> bool:
     return bool(differences(one, other))
 
 
+@pytest.mark.slow
 def test_a_model_learns_from_what_its_shard_chose_and_shows_it_to_every_node(adapted, state):
     settings, data, _ = adapted
     trainer, lesson = lesson_of(adapted, state)
@@ -72,6 +73,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_model(adapted, state):
     assert not differ(*on_one_and_three_threads(made))
 
 
+@pytest.mark.slow
 def test_without_a_user_one_model_has_the_bits_of_a_training_without_him(adapted, state):
     settings, data, reader = adapted
     new = without_user(data, "u8")
@@ -106,6 +108,7 @@ def test_a_model_without_an_objective_needs_no_state_of_the_teacher(adapted, mon
     assert all(draft.exit_map is None for draft in state.learnt.drafts)
 
 
+@pytest.mark.slow
 def test_a_model_is_aligned_where_all_layers_have_adapters(adapted):
     """There is no state below them, and none is needed."""
     settings, data, reader = adapted
@@ -201,6 +204,7 @@ class _Told:
         return self._below(self._scores, node)[0]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["exit", "model"])
 def test_where_a_draft_is_aligned_is_drawn_by_user_and_epoch(adapted, state, monkeypatch, kind):
     more = {"draft_kind": kind, "draft_student": 0.4, "draft_true": 0.3, "draft_epochs": 5, "draft_learning_rate": 0.05}

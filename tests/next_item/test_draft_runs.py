@@ -63,6 +63,7 @@ def test_a_request_deletes_the_hit_shards_draft_before_anything_is_trained(folde
     assert verify_next_items(folder).differences == []
 
 
+@pytest.mark.slow
 def test_killed_between_deletion_and_training_the_draft_stays_away(folder, monkeypatch):
     before = {name: (folder / "state-0001" / name).read_bytes() for name in ALL}
 
@@ -92,6 +93,7 @@ def test_a_missing_draft_is_found_where_no_request_waits(folder):
         open_next_items(folder)
 
 
+@pytest.mark.slow
 def test_a_stale_draft_is_found_by_audit(folder, made):
     """The draft of before the request, put back: as it is, under the manifest's seal, and beside the ledger's."""
     forget_next_items(folder, users=["u5"])
@@ -108,6 +110,7 @@ def test_a_stale_draft_is_found_by_audit(folder, made):
     assert any("manifest.json was changed" in finding for finding in audit_next_items(folder).findings)
 
 
+@pytest.mark.slow
 def test_a_stale_draft_whose_digest_fits_is_found_by_its_lineage(folder, made, tmp_path):
     """A run that never forgot has no seal in its ledger; the draft is of the same shard with other users."""
     other = Path(shutil.copytree(made.folder, tmp_path / "other"))
@@ -122,6 +125,7 @@ def test_a_stale_draft_whose_digest_fits_is_found_by_its_lineage(folder, made, t
     assert set(found) == {f"learnt.drafts.{shard}.{part}" for part in (numbers, "lineage")}
 
 
+@pytest.mark.slow
 def test_a_draft_with_other_numbers_is_found_by_verification(folder, tmp_path):
     tensors = load_file(folder / "state-0001" / "drafts" / "002.safetensors")
     name = next(name for name in sorted(tensors) if name in ("exit_map", "items"))
@@ -176,7 +180,7 @@ def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["exit", "model"])
-@pytest.mark.quick("model")
+@pytest.mark.slow
 def test_drafts_of_codes_are_aligned_and_proved(next_options, work_folder, monkeypatch, kind):
     more = {"adapters": "codes", "code_levels": 2, "code_size": 3, "adapter_layers": 1, "adapter_rank": 2}
     more |= {"title_users": 0, "draft_objective": "atspeed-s", "draft_beams": 2, "draft_epochs": 1}

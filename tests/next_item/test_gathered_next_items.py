@@ -38,6 +38,7 @@ def files(made, tmp_path) -> list[str]:
     return [str(path) for path in sorted(requests.iterdir())]
 
 
+@pytest.mark.slow
 def test_requests_gathered_are_carried_out_together(folder, files, tmp_path, monkeypatch):
     alone = Path(shutil.copytree(folder, tmp_path / "alone"))
     for file in files:
@@ -60,6 +61,7 @@ def test_requests_gathered_are_carried_out_together(folder, files, tmp_path, mon
     assert_holds(folder)
 
 
+@pytest.mark.slow
 def test_what_an_earlier_file_names_does_not_count_twice(made, folder, files):
     user = Path(files[0]).read_text().splitlines()[1].split(",")[0]
     Path(files[1]).write_text(f"user_id,item_id\n{user},\n")
@@ -91,6 +93,7 @@ def test_one_bad_file_changes_nothing(folder, files, line):
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_a_folder_is_given_again_every_night(folder, files, capsys):
     """What was carried out before is passed over, and only the new file is a request."""
     gather = f"--gather={Path(files[0]).parent}"
@@ -125,7 +128,7 @@ def test_a_folder_is_given_again_every_night(folder, files, capsys):
         (session, "finish_request", 1),
     ],
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_whatever_is_killed_when_all_are_finished(folder, plain, files, monkeypatch, where, name, after):
     forget_next_items(plain, files)
     before = NextItemStore(folder).manifest()

@@ -76,6 +76,7 @@ def test_a_network_is_read_back_from_its_tensors(network):
         ItemNetwork.of({**network.tensors(), "bias": torch.zeros(7)})
 
 
+@pytest.mark.slow
 def test_training_learns_what_follows_what():
     chosen = {f"u{i:02d}": tuple((i + step) % 5 for step in range(4)) for i in range(20)}
     network = ItemNetwork(5, 4, 6)

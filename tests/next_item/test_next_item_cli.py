@@ -31,6 +31,7 @@ def run(words, work_folder) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_models_of_recbole_have_rows_of_the_same_users(run, capsys):
     assert main([f"--run={run}", "--compare=Pop,ItemKNN,EASE,BPR", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)["next_items"]["figures"]
@@ -51,6 +52,7 @@ def test_scores_of_recbole_stand_in_the_columns_of_the_catalogue(read):
     assert torch.allclose(found, chosen @ weights, atol=1e-4) and float(found.std()) > 1e-3
 
 
+@pytest.mark.slow
 def test_sequential_networks_have_rows_that_are_named_as_what_they_are(run, capsys):
     assert main([f"--run={run}", "--compare=SASRec,GRU4Rec-all-positions"]) == 0
     told = capsys.readouterr().out

@@ -42,6 +42,7 @@ def of_recbole(chains, **more) -> Config:
     )
 
 
+@pytest.mark.slow
 def test_recboles_own_evaluation_gives_the_scores_of_the_run(chains, folder):
     config = of_recbole(chains, next_item_run=str(folder))
     dataset = create_dataset(config)

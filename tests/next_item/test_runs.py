@@ -210,6 +210,7 @@ def test_leftovers_are_found(folder):
     assert audit_next_items(folder).holds
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -247,6 +248,7 @@ def test_a_link_in_place_of_the_state_and_a_damaged_list_of_exports_are_found(fo
     assert len(found) == 2 and str(state) in found[0] and "exports.json" in found[1]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("evidence", ["none", "transitions"])
 def test_heads_with_less_evidence_and_hashed_users(next_options, tmp_path, evidence):
     options = {**next_options, "evidence": evidence, "partition": "hashed_user"}

@@ -133,6 +133,7 @@ def two_samples(one: Counter, other: Counter) -> float:
     return float(stats.chi2_contingency(rows).pvalue)
 
 
+@pytest.mark.slow
 def test_a_search_with_a_wrong_draft_draws_the_lists_of_the_search_without(trie):
     wild = HeadGuess(trie, trie.sums_below([0.3, 0.05, 0.05, 0.2, 0.05, 0.3, 0.05]))
     draft = SampledDraft(trie, wild, 3, 3)

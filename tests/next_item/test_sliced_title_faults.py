@@ -20,6 +20,7 @@ def made(sliced_run):
     return sliced_run
 
 
+@pytest.mark.slow
 def test_a_point_that_was_not_rewritten_is_found(made, folder, plain):
     """A run whose ledger has no seal, with a point of the same shard that other users are behind."""
     shard, user = spot(made, 0)
@@ -50,6 +51,7 @@ def test_a_point_that_was_not_deleted_is_found(made, folder):
         open_next_items(folder)
 
 
+@pytest.mark.slow
 def test_a_point_of_another_run_is_found(made, folder, next_options, tmp_path):
     other = train(next_options, tmp_path / "other", **SLICED | {"seed": 2})
     put_in(folder, "points/001/01.safetensors", other.folder / "state-0001" / "points/001/01.safetensors")

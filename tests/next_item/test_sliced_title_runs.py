@@ -50,6 +50,7 @@ def count_slices(monkeypatch) -> list[tuple[int, int]]:
     return seen
 
 
+@pytest.mark.slow
 def test_a_run_keeps_a_point_before_every_slice_but_the_first(made):
     files = set(state_of(made.folder))
     expected = {f"points/00{k}/0{cut}.safetensors" for k in (0, 1) for cut in (1, 2)}
@@ -78,6 +79,7 @@ def test_a_request_restarts_before_the_slice_of_the_user(made, folder, monkeypat
     assert_holds(folder)
 
 
+@pytest.mark.slow
 def test_several_users_and_further_requests_restart_at_the_earliest(made, folder, plain, monkeypatch):
     (one, first), (_, last) = spot(made, 1), spot(made, 2)
     other = spot(made, 2, not_in=one)[1] if any(all(s) for k, s in members(made).items() if k != one) else None
@@ -93,7 +95,7 @@ def test_several_users_and_further_requests_restart_at_the_earliest(made, folder
 
 
 @pytest.mark.parametrize("cut", [1, 2])
-@pytest.mark.quick("2")
+@pytest.mark.slow
 def test_at_once_a_prefix_is_served_and_catching_up_trains_the_rest(made, folder, plain, monkeypatch, cut):
     shard, user = spot(made, cut)
     point = f"points/{shard:03d}/{cut:02d}.safetensors"
@@ -122,6 +124,7 @@ def test_at_once_a_prefix_is_served_and_catching_up_trains_the_rest(made, folder
     assert_holds(folder)
 
 
+@pytest.mark.slow
 def test_in_the_first_slice_nothing_is_left_to_serve(made, folder, plain):
     shard, user = spot(made, 0)
     forget_next_items(plain, users=[user])
@@ -146,7 +149,7 @@ def test_where_a_prefix_has_nobody_left_there_is_no_adapter(made, folder, plain)
 
 
 @pytest.mark.parametrize("then", ["at once, later slice", "at once, earlier slice", "in full", "an addition"])
-@pytest.mark.quick("at once, earlier slice")
+@pytest.mark.slow
 def test_what_comes_after_a_request_at_once(made, folder, plain, then):
     shard, user = spot(made, 1)
     _, later = spot(made, 2)
@@ -177,7 +180,7 @@ def test_what_comes_after_a_request_at_once(made, folder, plain, then):
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-@pytest.mark.quick("True")
+@pytest.mark.slow
 def test_a_run_that_has_grown_forgets_from_the_slice(made, folder, plain, at_once):
     shard, user = spot(made, 2)
     rows = [(user, "i2", 4, 9000), (user, "i3", 4, 9001)]
@@ -217,6 +220,7 @@ def test_the_command_line_says_which_slices_stay(made, folder, capsys):
     assert told["slices"] == {f"{shard:03d}": {"kept": 2, "total": L}} and "before slice 3 of 3" in told["to_make"]
 
 
+@pytest.mark.slow
 def test_the_command_line_says_of_an_addition_which_slices_stay_and_what_it_made_up_for(
     made, folder, tmp_path, capsys, monkeypatch
 ):
@@ -272,6 +276,7 @@ def test_draft_models_go_and_come_back_with_their_shard(next_options, work_folde
     assert_holds(made.folder)
 
 
+@pytest.mark.slow
 def test_a_certificate_says_from_where_adapters_were_trained_again(made, folder, plain):
     for place, cut, says in ((folder, 0, "from the start that all shards have"), (plain, 1, "from its restart point")):
         _, user = spot(made, cut)

@@ -84,6 +84,7 @@ def test_a_slice_is_trained_through_all_epochs_before_the_next(sliced, monkeypat
         assert rates[-1] < max(rates) and max(rates) == pytest.approx(settings.adapter_learning_rate)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("begin", [1, 2])
 def test_a_restart_gives_the_bits_of_the_whole_training(sliced, begin):
     _, data, _ = sliced

@@ -28,6 +28,7 @@ def made(title_run):
     return title_run
 
 
+@pytest.mark.slow
 def test_a_run_keeps_adapters_and_the_rows_of_drawn_users(made, monkeypatch):
     files = NextItemStore(made.folder).manifest()["files"]
     assert {f"adapters/00{k}.safetensors" for k in range(3)} < set(files)
@@ -64,6 +65,7 @@ def test_a_device_that_trains_no_adapters_is_refused_before_the_request_is_taken
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_rows_that_join_train_the_adapters_of_their_shards_as_a_training_would(folder):
     before = NextItemStore(folder).manifest()["files"]
     change = add_next_items(folder, [("u8", "i2", 4, 9000), ("u8", "i3", 4, 9001)]).change
@@ -73,6 +75,7 @@ def test_rows_that_join_train_the_adapters_of_their_shards_as_a_training_would(f
     assert audit_next_items(folder).findings == [] and verify_next_items(folder).differences == []
 
 
+@pytest.mark.slow
 def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(folder):
     store = NextItemStore(folder)
     manifest = store.manifest()
@@ -120,7 +123,7 @@ def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(f
         "between drafts",
     ],
 )
-@pytest.mark.quick("in a step", "between files")
+@pytest.mark.quick(1)
 def test_whatever_is_killed_when_the_run_is_in_the_old_state_or_in_the_new_one(folder, monkeypatch, where, name, after):
     before = NextItemStore(folder).manifest()
     with monkeypatch.context() as patch:

@@ -75,6 +75,7 @@ def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state, mode
     assert after > before + 1
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_changes_no_bit_of_an_adapter(adapted):
     settings, data, reader = adapted
     found = on_one_and_three_threads(lambda: TitleTrainer(reader.states, data.catalogue, settings)(0, data.sequences))

@@ -155,6 +155,7 @@ def test_a_draft_saves_passes_and_changes_no_list(model, histories, k):
     assert saved >= 3
 
 
+@pytest.mark.slow
 def test_narrow_beams_may_miss_what_the_exact_search_finds(model, histories):
     """Else nothing above would tell beams from the exact search."""
     missed = [

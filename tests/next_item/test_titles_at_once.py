@@ -42,6 +42,7 @@ def stranger(made) -> str:
     return next(user for user in sorted(shard_of) if shard_of[user] != shard_of["u5"])
 
 
+@pytest.mark.slow
 def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(folder, plain, monkeypatch):
     forget_next_items(plain, users=["u5"])
     with monkeypatch.context() as patch:
@@ -70,6 +71,7 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(folde
         catch_up_next_items(folder)
 
 
+@pytest.mark.slow
 def test_an_ordinary_request_after_one_at_once_trains_what_is_missing(folder, plain, stranger):
     for users in (["u5"], [stranger]):
         forget_next_items(plain, users=users)
@@ -98,7 +100,7 @@ def test_two_requests_at_once_drop_the_adapters_of_both(folder, plain, stranger)
 
 
 @pytest.mark.parametrize("order", [(ADDED, REQUEST), (REQUEST, ADDED)])
-@pytest.mark.quick(1)
+@pytest.mark.slow
 def test_additions_before_and_after(folder, plain, order):
     for place, at_once in ((plain, False), (folder, True)):
         for act in order:
@@ -111,6 +113,7 @@ def test_additions_before_and_after(folder, plain, order):
     assert_holds(folder)
 
 
+@pytest.mark.slow
 def test_with_no_adapter_left_no_titles_are_written(folder, made):
     users = {shard: user for user, shard in sorted(made.state.learnt.shard_of.items())}
     result = forget_next_items(folder, users=sorted(users.values()), at_once=True)
@@ -174,6 +177,7 @@ def test_an_adapter_that_is_put_back_is_found(folder, made):
     assert audit_next_items(folder).findings == []
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("told", [None, {}, {"shards": {"1": 1}}, {"shards": {"9": 0}}, {"shards": {}}])
 def test_a_manifest_that_says_something_else_is_found(folder, told):
     """Also to whoever opens the run without comparing manifest and ledger."""
@@ -216,6 +220,7 @@ def test_heads_alone_have_nothing_to_leave(head_run, tmp_path, capsys):
     assert "nothing to catch up with" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_line_leaves_and_catches_up(folder, capsys):
     before = tree(folder)
     assert main([f"--run={folder}", "--forget_users=u5", "--at_once", "--dry_run"]) == 0

@@ -65,7 +65,7 @@ def test_a_request_at_once_that_is_killed_is_finished_as_it_was_made(folder, mon
         (session, "finish_request", 1),
     ],
 )
-@pytest.mark.quick(1)
+@pytest.mark.slow
 def test_catching_up_that_is_killed_leaves_the_state_before_or_the_new_one(
     folder, plain, monkeypatch, capsys, where, name, after
 ):
@@ -91,6 +91,7 @@ def test_catching_up_that_is_killed_leaves_the_state_before_or_the_new_one(
     assert_holds(folder)
 
 
+@pytest.mark.slow
 def test_catching_up_that_waits_is_finished_afresh_on_another_machine(folder, monkeypatch):
     """Its line is in the ledger, so it would stand in the way of every request there."""
     forget_next_items(folder, users=["u5"], at_once=True)

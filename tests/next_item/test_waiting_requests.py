@@ -72,6 +72,7 @@ def test_a_history_that_becomes_too_long_is_refused_before_the_request_is_taken(
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_states_that_do_not_come_again_are_forgotten_by_training_again(folder, monkeypatch):
     real = backbone_states.HistoryStates._read
     with monkeypatch.context() as patch:
@@ -85,6 +86,7 @@ def test_states_that_do_not_come_again_are_forgotten_by_training_again(folder, m
     assert told["exactness"] == "fresh" and "nothing is taken over" in told["means"]
 
 
+@pytest.mark.slow
 def test_a_waiting_request_that_is_asked_for_afresh_is_carried_out_so(folder, monkeypatch):
     kill_before_the_new_state(folder, monkeypatch, users=["u5"])
     result = forget_next_items(folder, users=["u5"], exactness="fresh")
@@ -93,6 +95,7 @@ def test_a_waiting_request_that_is_asked_for_afresh_is_carried_out_so(folder, mo
     assert audit_next_items(folder).holds and verify_next_items(folder).means.endswith("nothing is taken over")
 
 
+@pytest.mark.slow
 def test_a_waiting_fresh_request_stays_so(folder, monkeypatch):
     kill_before_the_new_state(folder, monkeypatch, users=["u5"], exactness="fresh")
     result = forget_next_items(folder)
@@ -117,6 +120,7 @@ def test_last_steps_that_were_missing_are_named(folder, monkeypatch, capsys, is_
     assert audit_next_items(folder).holds
 
 
+@pytest.mark.slow
 def test_what_was_forgotten_before_is_refused_after_a_waiting_request_too(folder, monkeypatch):
     forget_next_items(folder, users=["u5"])
     kill_before_the_new_state(folder, monkeypatch, users=["u6"])

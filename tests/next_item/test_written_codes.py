@@ -75,6 +75,7 @@ def test_the_ranking_is_a_distribution_and_equals_plain_scores(adapted, model):
         assert trie.item_of[node] == column and told == pytest.approx(float(scores[column]), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_best_first_wide_beams_and_drafted_ones_give_the_exact_list(model):
     assert model.keeps_bits()
     draw, saved = random.Random(3), 0
@@ -112,6 +113,7 @@ def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted, codes, model):
         assert loss_of(trainer, sequence) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state, model):
     settings, data, _ = adapted
     before, after = 0.0, 0.0
@@ -126,6 +128,7 @@ def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state, mode
     assert after > before + 1
 
 
+@pytest.mark.slow
 def test_without_a_user_no_code_moves_and_one_adapter_has_the_bits_of_a_training_without_him(adapted, state):
     settings, data, reader = adapted
     new = without_user(data, "u8")
@@ -139,6 +142,7 @@ def test_without_a_user_no_code_moves_and_one_adapter_has_the_bits_of_a_training
         assert bool(changed) == (k == touched)
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_moves_no_code_and_no_bit_of_an_adapter(adapted, codes):
     settings, data, reader = adapted
 

@@ -38,6 +38,7 @@ def by_name(fitted):
     return of_items, {(names[i], names[j]): told for (i, j), told in zip(ends, columns, strict=True)}
 
 
+@pytest.mark.slow
 def test_the_language_models_own_rows_are_those_of_a_run_without(finished, without):
     assert without.trainer.combined is None
     assert not any(name.startswith("collaborative/") for name in without.store.manifest()["files"])
@@ -152,6 +153,7 @@ def test_an_item_without_rows_and_a_stranger_have_a_served_score(finished):
     assert all(0 < p.score < 1 for p in found)
 
 
+@pytest.mark.slow
 def test_what_is_left_after_forgetting_is_what_was_never_counted(options, tmp_path):
     made = run("APA", "board", config_dict={**options, "variants": "chosen"}, run_dir=tmp_path / "run")
     before = {name: (made.run_dir / name).read_bytes() for name in FILES}
@@ -183,6 +185,7 @@ def kept_in_order(opened, kept):
     return out
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", FILES)
 def test_a_verification_finds_another_file(finished, name, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
@@ -198,6 +201,7 @@ def test_a_verification_finds_another_file(finished, name, tmp_path):
     assert f"{name} differs" in verify(folder).differences
 
 
+@pytest.mark.slow
 def test_a_changed_column_of_items_is_refused(options, data_folder, tmp_path):
     """Words and years that no prompt shows decide what is served as well."""
     data = tmp_path / "data"
@@ -213,6 +217,7 @@ def test_a_changed_column_of_items_is_refused(options, data_folder, tmp_path):
             look(made.run_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["added", "fresh", "all validation samples"])
 def test_other_ways_to_a_new_state_count_what_is_there(options, tmp_path, step):
     made = run("APA", "board", config_dict={**options, "variants": "none"}, run_dir=tmp_path / "run")
@@ -254,6 +259,7 @@ def with_turned(data_folder, folder, line):
     return {"data_path": str(folder)}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("role, moves", [("test", False), ("train", True)])
 def test_a_planted_test_label_moves_no_sum(finished, options, data_folder, tmp_path, role, moves):
     """Training, validation and what is fitted on both do not know the labels of test rows."""
@@ -270,6 +276,7 @@ def test_a_planted_test_label_moves_no_sum(finished, options, data_folder, tmp_p
         assert told == finished.trainer.combined.fitted.combination.to_json()
 
 
+@pytest.mark.slow
 def test_a_run_without_times_counts_the_order_of_rows(options, data_folder, tmp_path):
     given = {**options, "variants": "none", "epochs": 1}
     given["load_col"] = {**given["load_col"], "inter": ["user_id", "item_id", "rating"]}

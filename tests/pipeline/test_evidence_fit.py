@@ -23,6 +23,7 @@ def made_with(options, folder, **changes):
     return run("APA", "board", config_dict={**options, **FEW, "variants": "chosen", **changes}, run_dir=folder)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("fit", "how"), [("averages", "prediction"), ("merged", "decomposition")])
 def test_the_combination_is_fitted_on_the_scores_that_are_asked_for(options, tmp_path, fit, how):
     made = made_with(options, tmp_path / "run", evidence_fit=fit)
@@ -43,6 +44,7 @@ def test_the_combination_is_fitted_on_the_scores_that_are_asked_for(options, tmp
     assert (made.store.manifest()["settings"].get("evidence_fit") == "averages") == averaged
 
 
+@pytest.mark.slow
 def test_all_variants_have_their_own_validation_figures(options, tmp_path):
     made = made_with(options, tmp_path / "run", evidence_fit="averages", variants="all")
     how = ("decomposition", "non_decomposition", "prediction")
@@ -50,6 +52,7 @@ def test_all_variants_have_their_own_validation_figures(options, tmp_path):
     assert "averages of its adapters' scores" not in validation_note(made.metrics)
 
 
+@pytest.mark.slow
 def test_averages_cost_a_request_no_pass_with_merged_adapters(options, tmp_path, monkeypatch):
     made = made_with(options, tmp_path / "run", evidence_fit="averages", shard_slices=2)
     user = made.data.train_set.samples[0].user_id

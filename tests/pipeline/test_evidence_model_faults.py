@@ -13,6 +13,7 @@ from tests.helpers.evidence_runs import WITH_FM, fitted_of
 from tests.helpers.runs import copy_run, state
 
 
+@pytest.mark.slow
 def test_other_scores_are_found_by_a_verification(with_fm, tmp_path):
     folder = copy_run(with_fm, tmp_path / "run")
     fitted, store = fitted_of(folder), RunStore(folder)
@@ -22,6 +23,7 @@ def test_other_scores_are_found_by_a_verification(with_fm, tmp_path):
     assert f"{COLLABORATIVE_SCORES} differs" in verify(folder).differences
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("change", ["gone", "infinite", "one split", "other length"])
 def test_damaged_scores_are_refused(change, with_fm, tmp_path):
     folder = copy_run(with_fm, tmp_path / "run")
@@ -40,6 +42,7 @@ def test_damaged_scores_are_refused(change, with_fm, tmp_path):
         evaluate_run(folder)
 
 
+@pytest.mark.slow
 def test_columns_that_it_learnt_from_are_as_they_were(with_fm, options, data_folder, tmp_path):
     data = tmp_path / "board"
     data.mkdir()
@@ -55,6 +58,7 @@ def test_columns_that_it_learnt_from_are_as_they_were(with_fm, options, data_fol
 SHORT = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["train_baseline", "pair_scores"])
 @pytest.mark.parametrize("error", [SHORT, MemoryError(), ValueError("odd")], ids=["torch", "Python", "any"])
 def test_what_may_be_of_the_machine_leaves_the_request_waiting(step, error, with_fm, tmp_path):
@@ -85,6 +89,7 @@ def test_what_recbole_raises_at_a_prediction_is_the_error_that_is_documented(wit
             predict_pairs(opened, [("u3", "i3")])
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_the_request_which_then_waits(with_fm, tmp_path):
     folder = copy_run(with_fm, tmp_path / "run")
 

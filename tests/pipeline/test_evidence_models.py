@@ -21,6 +21,7 @@ from tests.helpers.evidence_runs import WITH_FM, fitted_of
 from tests.helpers.runs import copy_run, lasting
 
 
+@pytest.mark.slow
 def test_it_is_a_term_of_both_fits_and_is_kept_as_scores_alone(with_fm, work_folder):
     fitted = fitted_of(with_fm.run_dir)
     assert fitted.models == ("FM",) and fitted.combination.terms[-1] == "FM"
@@ -34,6 +35,7 @@ def test_it_is_a_term_of_both_fits_and_is_kept_as_scores_alone(with_fm, work_fol
     assert verify(with_fm.run_dir).holds and audit(with_fm.run_dir).findings == []
 
 
+@pytest.mark.slow
 def test_the_adapters_are_those_of_a_run_without_models(with_fm, options, tmp_path):
     """Training a RecBole model sets the global seeds, and must move nothing else."""
     plain = run("APA", "board", config_dict={**options, **WITH_FM, "evidence": "counts"}, run_dir=tmp_path / "run")
@@ -47,6 +49,7 @@ def test_the_adapters_are_those_of_a_run_without_models(with_fm, options, tmp_pa
     assert "columns" not in read_json(plain.run_dir / COMBINATION)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [
@@ -67,6 +70,7 @@ def test_after_a_request_it_is_what_training_on_the_rest_gives(with_fm, asked, t
     assert audit(folder).findings == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["FM", "BPR"])
 def test_a_request_gives_what_files_without_the_rows_give(name, options, data_folder, tmp_path):
     """In every bit, and whatever numbers RecBole, dataset and index give to users and items."""
@@ -96,6 +100,7 @@ def with_labels(data, turned):
     return replace(data, rows=replace(data.rows, labels=labels))
 
 
+@pytest.mark.slow
 def test_labels_of_validation_and_test_rows_move_nothing(with_fm):
     data, terms = with_fm.data.train_set.run_data, evidence_models_of(with_fm.config)
     learnt = np.zeros(len(data.rows), dtype=bool)
@@ -107,6 +112,7 @@ def test_labels_of_validation_and_test_rows_move_nothing(with_fm):
     assert expected == with_fm.trainer.combined.fitted.scores["test.FM"].tolist()
 
 
+@pytest.mark.slow
 def test_a_request_in_no_sample_trains_it_again(options, work_folder, tmp_path):
     few = {"train_samples": 8, "valid_samples": 3, "test_samples": 3, "MAX_ITEM_LIST_LENGTH": 1, "n_shards": 2}
     made = run("APA", "board", config_dict={**options, **WITH_FM, **few}, run_dir=tmp_path / "run")
@@ -126,6 +132,7 @@ def test_a_request_in_no_sample_trains_it_again(options, work_folder, tmp_path):
     assert verify(made.run_dir).holds and audit(made.run_dir).findings == []
 
 
+@pytest.mark.slow
 def test_an_addition_trains_it_again(with_fm, tmp_path):
     folder = copy_run(with_fm, tmp_path / "run")
     (tmp_path / "more.csv").write_text("user_id,item_id,rating,timestamp\nu3,i19,5,99999\n")
@@ -134,6 +141,7 @@ def test_an_addition_trains_it_again(with_fm, tmp_path):
     assert verify(folder).holds and audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_predictions_are_those_that_are_served(with_fm):
     """A user's last row, if it is a test sample, has the sample's score; the model is trained once for an open run."""
     opened = evaluate_run(with_fm.run_dir)

@@ -45,6 +45,7 @@ def unfit(with_fm, options, work_folder, tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_request_that_leaves_nothing_to_learn_from_leaves_terms_of_zeros(unfit):
     fitted = fitted_of(unfit)
     assert not fitted.scores["valid.BPR"].any() and not fitted.scores["test.BPR"].any()
@@ -52,6 +53,7 @@ def test_a_request_that_leaves_nothing_to_learn_from_leaves_terms_of_zeros(unfit
     assert verify(unfit).holds and audit(unfit).findings == []
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("served", ["evidence", "model+evidence"])
 def test_predictions_train_no_model_that_counts_for_nothing(served, unfit):
     opened = evaluate_run(unfit)
@@ -82,6 +84,7 @@ def test_rows_to_learn_nothing_from_are_refused_before_anything_is_written(optio
     assert not list((tmp_path / "run").rglob("*.safetensors")) and not (tmp_path / "run" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_an_addition_that_rules_a_model_out_is_refused_as_a_start_is(options, tmp_path):
     """A user who would have all items; a run that has lost its model anyway takes what comes."""
     given = {**options, **WITH_FM, "evidence": ["counts", "BPR"], "variants": "none", "train_samples": None}

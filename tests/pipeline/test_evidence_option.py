@@ -82,6 +82,7 @@ def test_columns_without_statistics_are_said_to_do_nothing(options):
         assert config["evidence_columns"] == ["class", "release_year"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("past", ["all", "shown"])
 def test_a_run_looks_at_the_whole_past_or_at_what_its_prompts_show(past, options, tmp_path):
     few = {"train_samples": 8, "valid_samples": 6, "test_samples": 6, "MAX_ITEM_LIST_LENGTH": 2, "n_shards": 2}
@@ -107,6 +108,7 @@ def test_a_run_looks_at_the_whole_past_or_at_what_its_prompts_show(past, options
         assert verify(made.run_dir).holds and audit(made.run_dir).findings == []
 
 
+@pytest.mark.slow
 def test_ratings_are_summed_up_and_subtracted(options, tmp_path):
     """Item sums are of the file's own ratings; a request leaves those of the others, which the check counts itself."""
     given = {**options, "train_samples": 8, "valid_samples": 6, "test_samples": 6, "n_shards": 2, "epochs": 1}

@@ -25,6 +25,7 @@ def ids_of(made):
     return data.rows.row_ids(data.evidence_rows), data.rows.row_ids(data.targets["valid"])
 
 
+@pytest.mark.slow
 def test_they_are_other_validation_rows_of_the_same_users(made):
     data = made.data.train_set.run_data
     rows, users = data.evidence_rows, data.rows.users
@@ -36,6 +37,7 @@ def test_they_are_other_validation_rows_of_the_same_users(made):
     assert of_these.sum() == len(further) + len(samples)
 
 
+@pytest.mark.slow
 def test_a_draw_takes_fewer_and_is_kept(options, made, tmp_path):
     drawn = run("APA", "board", config_dict={**options, **FEW, "evidence_samples": 3}, run_dir=tmp_path / "run")
     few, all_of_them = ids_of(drawn)[0], ids_of(made)[0]
@@ -43,6 +45,7 @@ def test_a_draw_takes_fewer_and_is_kept(options, made, tmp_path):
     assert drawn.store.manifest()["draw"]["evidence"] is not None and made.store.manifest()["draw"]["evidence"] is None
 
 
+@pytest.mark.slow
 def test_terms_are_fitted_on_them_and_the_model_is_not_asked(options, made, tmp_path):
     without = run("APA", "board", config_dict={**options, **FEW, "evidence_samples": 0}, run_dir=tmp_path / "run")
     settings = without.store.manifest()
@@ -61,6 +64,7 @@ def test_terms_are_fitted_on_them_and_the_model_is_not_asked(options, made, tmp_
         assert told == ours.combination.both_coefficients[n]
 
 
+@pytest.mark.slow
 def test_a_request_for_one_of_them_takes_its_label_out(made, tmp_path, monkeypatch):
     """Both ways of a request: of what remains, no row comes in that was not fitted on before."""
     short, long = (copy_run(made, tmp_path / name) for name in ("short", "long"))
@@ -77,6 +81,7 @@ def test_a_request_for_one_of_them_takes_its_label_out(made, tmp_path, monkeypat
     assert audit(short).holds and verify(short).holds
 
 
+@pytest.mark.slow
 def test_they_leave_with_their_user(made, tmp_path):
     folder, data = copy_run(made, tmp_path / "run"), made.data.train_set.run_data
     user = data.rows.users.texts(data.targets["valid"])[0]
@@ -86,6 +91,7 @@ def test_they_leave_with_their_user(made, tmp_path):
     assert audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_an_addition_brings_in_what_its_users_have(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     add(folder, [(f"w{n}", f"i{step}", 1 + 4 * (step % 2), 90_000 + step) for n in range(3) for step in range(16)])
@@ -95,6 +101,7 @@ def test_an_addition_brings_in_what_its_users_have(made, tmp_path):
     assert verify(folder).holds and audit(folder).holds
 
 
+@pytest.mark.slow
 def test_a_fresh_training_draws_them_anew(options, tmp_path):
     given = {**options, **FEW, "evidence_samples": 4}
     drawn = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")

@@ -36,6 +36,7 @@ def made(options, tmp_path_factory):
     return run("APA", "board", config_dict={**options, **GIVEN}, run_dir=tmp_path_factory.mktemp("states") / "run")
 
 
+@pytest.mark.slow
 def test_the_run_keeps_the_states_that_its_samples_need(made):
     fitted, manifest = fitted_of(made.run_dir), made.store.manifest()
     assert fitted.combination.terms[-2:] == ("content", "content_states")
@@ -64,6 +65,7 @@ def test_without_the_option_nothing_is_kept_and_no_model_is_asked(finished, monk
     assert predict_pairs(opened, [("u1", "i3")])
 
 
+@pytest.mark.slow
 def test_both_ways_of_a_request_leave_the_same_states(made, tmp_path, monkeypatch):
     short, long = (copy_run(made, tmp_path / name) for name in ("short", "long"))
     row = unseen_rows(made)[0]
@@ -78,6 +80,7 @@ def test_both_ways_of_a_request_leave_the_same_states(made, tmp_path, monkeypatc
     assert audit(short).holds and verify(short).holds
 
 
+@pytest.mark.slow
 def test_after_a_person_left_the_states_are_those_of_a_training_without(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     assert unlearn(folder, users=["u3"]).plan.affected
@@ -97,6 +100,7 @@ def cold(options, data_folder, tmp_path_factory):
     return run("APA", "board", config_dict={**given, "item_text": "{title}"}, run_dir=folder / "run")
 
 
+@pytest.mark.slow
 def test_an_addition_reads_the_texts_that_come_in(cold, tmp_path, monkeypatch):
     folder, read = copy_run(cold, tmp_path / "run"), []
     read_texts = text_states.text_states
@@ -114,6 +118,7 @@ def test_an_addition_reads_the_texts_that_come_in(cold, tmp_path, monkeypatch):
     assert result.holds, result.differences
 
 
+@pytest.mark.slow
 def test_a_changed_byte_is_found(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     path = folder / ITEM_STATES
@@ -180,6 +185,7 @@ def test_states_of_items_that_no_sample_needs_are_found(made, tmp_path):
     assert any("states of other items than the run's samples need" in f for f in audit(folder).findings)
 
 
+@pytest.mark.slow
 def test_forged_states_that_were_combined_again_are_found_by_a_training(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     fitted, combined = fitted_of(folder), made.trainer.combined
@@ -192,6 +198,7 @@ def test_forged_states_that_were_combined_again_are_found_by_a_training(made, tm
     assert f"{ITEM_STATES} differs" in verify(folder).differences
 
 
+@pytest.mark.slow
 def test_a_prediction_reads_texts_that_the_run_keeps_no_state_of(cold, tmp_path):
     known = set(cold.trainer.combined.text_states.known)
     alone, beside = predict_pairs(cold, [("u1", "cold")]), predict_pairs(cold, [("u1", "i3"), ("u1", "cold")])

@@ -22,6 +22,7 @@ def made(options, work_folder, tmp_path_factory):
         return run("APA", "board", config_dict={**options, **GIVEN}, run_dir=tmp_path_factory.mktemp("both") / "run")
 
 
+@pytest.mark.slow
 def test_each_further_row_has_the_models_term_in_order_of_its_id(made):
     data, fitted = made.data.train_set.run_data, fitted_of(made.run_dir)
     rows = data.evidence_rows
@@ -35,6 +36,7 @@ def test_each_further_row_has_the_models_term_in_order_of_its_id(made):
     assert verify(made.run_dir).holds and audit(made.run_dir).findings == []
 
 
+@pytest.mark.slow
 def test_a_request_takes_the_users_rows_out_and_trains_the_model_again(made, tmp_path):
     data, folder = made.data.train_set.run_data, copy_run(made, tmp_path / "run")
     users = data.rows.users.texts(data.evidence_rows)
@@ -46,6 +48,7 @@ def test_a_request_takes_the_users_rows_out_and_trains_the_model_again(made, tmp
     assert audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_at_once_it_counts_for_nothing_until_it_is_trained_again(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     users = made.data.train_set.run_data.rows.users
@@ -59,6 +62,7 @@ def test_at_once_it_counts_for_nothing_until_it_is_trained_again(made, tmp_path)
     assert audit(folder).findings == [] and verify(folder).holds
 
 
+@pytest.mark.slow
 def test_terms_of_other_rows_are_refused(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     scores = load_file(folder / COLLABORATIVE_SCORES)

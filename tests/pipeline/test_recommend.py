@@ -75,6 +75,7 @@ def test_candidates_are_those_that_evidence_ranks_first(finished, monkeypatch):
         recommend(finished, "u2", k=3, candidates=2)
 
 
+@pytest.mark.slow
 def test_a_run_without_evidence_has_nothing_to_preselect_by(uncounted):
     found = recommend(uncounted.run_dir, "u1", k=2)
     assert len(found) == 2 and found[0].score >= found[1].score
@@ -82,6 +83,7 @@ def test_a_run_without_evidence_has_nothing_to_preselect_by(uncounted):
         recommend(uncounted, "u1", k=2, candidates=5)
 
 
+@pytest.mark.slow
 def test_who_was_forgotten_is_unknown(uncounted_served, uncounted, tmp_path):
     with pytest.raises(RequestError, match="not forgotten"):
         recommend(uncounted_served, "u3")

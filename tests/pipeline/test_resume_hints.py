@@ -1,5 +1,7 @@
 """What the log says about resuming is true of the training at hand, or nothing is said."""
 
+import pytest
+
 from recbole_apa import APAConfig, APATrainer, run, unlearn, verify
 from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.registry import make_methods
@@ -11,6 +13,7 @@ def folder_lines(caplog):
     return [r.getMessage() for r in caplog.records if "run folder" in r.getMessage()]
 
 
+@pytest.mark.slow
 def test_a_first_training_is_resumed_with_its_folder(options, tmp_path, caplog):
     caplog.set_level("INFO")
     run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=tmp_path / "run")
@@ -18,6 +21,7 @@ def test_a_first_training_is_resumed_with_its_folder(options, tmp_path, caplog):
     assert folder_lines(caplog) == [f"run folder: {place} (if interrupted, resume with --run_dir={place})"]
 
 
+@pytest.mark.slow
 def test_a_request_is_resumed_with_the_run_and_a_verification_is_not(finished, tmp_path, caplog):
     caplog.set_level("INFO")
     place = copy_run(finished, tmp_path / "run")

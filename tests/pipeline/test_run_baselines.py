@@ -34,6 +34,7 @@ def of_baselines(figures):
     return sorted(name for name in figures if "baselines." in name)
 
 
+@pytest.mark.slow
 def test_the_table_has_the_quick_rows_alone(trained):
     kinds = {k.split(".")[1] for k in trained.metrics if k.startswith("test.") and k.endswith(".logloss")}
     assert kinds == {"aggregated", "evidence", "baselines", "rules"}
@@ -43,6 +44,7 @@ def test_the_table_has_the_quick_rows_alone(trained):
     assert "FM, all training rows" in (trained.run_dir / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_model_leaves_nothing_behind(trained, work_folder):
     files = {path.name for path in trained.run_dir.rglob("*") if path.is_file()}
     assert not any("FM" in name or name.endswith(".pth") for name in files)
@@ -51,6 +53,7 @@ def test_the_model_leaves_nothing_behind(trained, work_folder):
     assert len(list((work_folder / "log_tensorboard").glob("FM*"))) == 0 and not any("FM" in name for name in boards)
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_figures_and_opening_it_trains_only_what_is_asked_for(trained):
     again = evaluate_run(trained.run_dir, {"baselines": ["FM"]}).metrics
     for name in of_baselines(trained.metrics):
@@ -59,6 +62,7 @@ def test_the_same_run_gives_the_same_figures_and_opening_it_trains_only_what_is_
     assert not of_baselines(evaluate_run(trained.run_dir).metrics)
 
 
+@pytest.mark.slow
 def test_scores_are_of_the_samples_in_their_order(trained):
     """FM, asked about rows in another order, gives each row the same score."""
     scores = train_baselines(trained, ["FM"]).scores
@@ -75,6 +79,7 @@ def test_epochs_are_chosen_on_the_whole_validation_split(trained):
     assert f"FM chose its epoch by the AUC on {n} rows" in (trained.run_dir / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_validation_scores_are_those_of_the_samples(trained, monkeypatch):
     """A model that scores each row by its place among all of them."""
     seen = {}
@@ -92,6 +97,7 @@ def test_validation_scores_are_those_of_the_samples(trained, monkeypatch):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", ["u3"])
 def test_a_request_strikes_the_rows(user, copied, trained):
     assert of_baselines(read_json(copied / "metrics.json"))
@@ -102,6 +108,7 @@ def test_a_request_strikes_the_rows(user, copied, trained):
     assert "FM, all training rows" not in (copied / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", [TRAIN, VALID])
 def test_a_light_request_strikes_the_rows(role, options, work_folder, tmp_path):
     """Of a run without evidence, whose requests that change no sample work from the index. A row of the validation

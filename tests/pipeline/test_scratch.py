@@ -39,6 +39,7 @@ def places(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_training_and_requests_write_rows_into_the_run_alone(places, options, tmp_path):
     given = {**options, **GIVEN, "partition": "user"}
     folder = run("APA", "board", config_dict=given, run_dir=tmp_path / "run").run_dir
@@ -49,6 +50,7 @@ def test_training_and_requests_write_rows_into_the_run_alone(places, options, tm
     assert not rows_of(folder) and audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_what_writes_to_no_run_changes_none(places, made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     before = tree(folder)
@@ -62,6 +64,7 @@ def left(folder):
     (folder / SCRATCH / "presplit" / "presplit.train.inter").write_text("user_id:token\nu3\n")
 
 
+@pytest.mark.slow
 def test_an_audit_names_what_a_kill_left_and_the_next_request_deletes_it(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     left(folder)
@@ -78,6 +81,7 @@ def killed(*_):
     raise Killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resumed", [True, False], ids=["resumed", "another run"])
 def test_a_training_that_goes_on_deletes_what_a_kill_left(resumed, options, tmp_path, monkeypatch):
     given = {**options, **GIVEN, "variants": "none"}
@@ -97,6 +101,7 @@ def test_a_training_that_goes_on_deletes_what_a_kill_left(resumed, options, tmp_
     assert not rows_of(folder) and audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_a_request_that_goes_on_deletes_what_a_kill_left(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
@@ -120,6 +125,7 @@ def test_a_link_in_its_place_goes_and_what_it_leads_to_stays(tmp_path):
     assert tree(tmp_path) == {"own/file": tree(tmp_path)["own/file"]}
 
 
+@pytest.mark.slow
 def test_another_runs_folder_is_left_as_it_is(made, options, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     with pytest.raises(RunError, match="holds"):

@@ -64,6 +64,7 @@ def forgotten_rows_come_in(lines):
     return [*lines, "u3\ti1\t5\t99000\n", "u3\ti2\t2\t99001\n"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [times_alone, without_the_forgotten, users_mixed, backwards, forgotten_rows_come_in])
 def test_files_with_the_same_visible_rows_give_the_same_data(change, place, monkeypatch):
     expected, before = samples_of(place), state(place.folder)
@@ -106,6 +107,7 @@ def another_order_in_time(lines):
     return [*lines[:3], *("\t".join(row) + "\n" for row in (one, other)), *lines[5:]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -162,6 +164,7 @@ def test_a_request_notes_the_changed_file_and_the_next_does_not_read_it(finished
     assert audit(place.folder, place.options).findings == []
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_after_it_was_read_is_compared(data_folder, options, tmp_path, monkeypatch):
     """Its digest was taken when the index was written: what had come in meanwhile was taken for known."""
     shutil.copytree(data_folder, tmp_path / "data")

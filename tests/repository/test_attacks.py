@@ -88,14 +88,16 @@ def test_the_oracle_says_what_the_readme_says(ending, text, rows, tmp_path):
     assert _unlike_the_oracle(text.encode(), ending, tmp_path) == ""
 
 
-def test_a_thousand_odd_files_come_to_what_a_second_reading_says_or_are_refused(tmp_path):
+@pytest.mark.quick("100")
+@pytest.mark.parametrize("n", [100, 1000])
+def test_odd_files_come_to_what_a_second_reading_says_or_are_refused(n, tmp_path):
     came = Counter()
-    for number in range(1000):
+    for number in range(n):
         case = draw_case(number, make_rows())
         why = _unlike_the_oracle(case.data, case.ending, tmp_path, case.columns, case.skip)
         assert not why, (number, case, why)
         came[_what_comes_of(case.data, case.ending, tmp_path, case.columns, case.skip)[0]] += 1
-    assert came[FORGOTTEN] > 150 and came[REFUSED] > 500
+    assert came[FORGOTTEN] > 0.15 * n and came[REFUSED] > 0.5 * n
 
 
 @QUICK

@@ -216,6 +216,7 @@ def test_cure4recs_numbers_are_found_again():
     assert (users[18], items[44]) == ("19", "201")
 
 
+@pytest.mark.slow
 def test_a_process_is_measured_without_the_one_that_started_it(tmp_path):
     held = bytearray(b"x" * 150_000_000)  # this process is larger than the one that is measured
     line = [sys.executable, "-c", "import sys, time; time.sleep(0.5); print('done'); sys.exit(3)"]

@@ -73,6 +73,7 @@ def test_a_rule_that_needs_no_memory_gets_no_similarities(plugin):
     assert rule(torch.tensor([[0.1, 1.0], [-1.0, -0.5]])).tolist() == [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
 
 
+@pytest.mark.slow
 def test_a_bad_partition_is_refused_before_anything_is_written_and_its_repair_resumes(options, tmp_path):
     mode = {"shards": float}
 
@@ -140,6 +141,7 @@ def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
         run("APA", "board", config_dict={**given, "use_rslora": True}, run_dir=tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_kind_that_only_trains_otherwise_is_read_by_peft(options, backbone_folder, tmp_path):
     class OnlyB(LoRA):
         """LoRA-FA (Zhang et al., 2023): A stays as it was drawn."""

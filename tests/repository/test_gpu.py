@@ -19,6 +19,7 @@ def cpu(tmp_path_factory):
     return Place(torch.device("cpu"), tmp_path_factory.mktemp("checks"), "tiny")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n in QUICK or n == "training" else pytest.mark.slow) for n in CHECKS]
 )

@@ -141,6 +141,7 @@ def test_peaks_are_those_of_the_very_device(name, expected):
     assert sheet_of(name) == expected
 
 
+@pytest.mark.slow
 def test_the_roof_is_the_slower_of_multiplying_and_reading():
     roof = Roof(1000.0, 10.0, "measured", 1000.0, 10.0)
     assert roof.least_seconds(50, 1) == 2 * 50 / 10  # every weight is read, two bytes each

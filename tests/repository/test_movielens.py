@@ -21,6 +21,7 @@ def text_of(part, token):
     return part.item_texts[part.field2token_id["item_id"][token]]
 
 
+@pytest.mark.slow
 def test_split_has_tallrecs_sizes_and_share_of_yes(tallrec):
     assert [len(part.samples) for part in tallrec] == [8000, 1000, 1000]
     assert np.mean([s.label for s in tallrec[2].samples]) == pytest.approx(0.528)

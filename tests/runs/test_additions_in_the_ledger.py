@@ -91,6 +91,7 @@ def test_an_addition_that_waits_is_told(finished, tmp_path):
     assert findings == ["the addition in line 1 of the ledger waits to be carried out"]
 
 
+@pytest.mark.slow
 def test_a_state_with_an_addition_that_no_line_closes_yet_is_whole(served, tmp_path):
     """Killed between the commit and the ledger's line, as after a request."""
     folder = fresh_copy(served, tmp_path / "run")
@@ -167,6 +168,7 @@ def written(named, digester, plain, old):
     return {"interactions": keys, "names": sorted(digester.of(" ".join(pair.names())) for pair in pairs)}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(history=histories, plain=st.booleans())
 def test_a_request_hides_what_came_before_it(history, plain, tmp_path_factory):

@@ -66,7 +66,7 @@ def test_an_old_run_opens_with_the_same_figures_and_the_audit_holds(name, old_ru
     assert audit(folder, PLACES).findings == []
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("exactness", ALL_LEVELS)
 @pytest.mark.parametrize("name", ["plain", "forgotten"])
 def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
@@ -196,6 +196,7 @@ def test_ids_that_a_training_today_writes_otherwise_are_not_called_fresh(user, p
         refuse_plain_ids(SimpleNamespace(raw_interactions=rows))
 
 
+@pytest.mark.slow
 def test_a_run_of_format_4_opens_forgets_and_becomes_one_of_today(options, tmp_path):
     """It has all but an index, which its first request writes, and no collaborative statistics, which need one."""
     finished = run("APA", "board", config_dict={**options, "evidence": "none"}, run_dir=tmp_path / "run")
@@ -233,6 +234,7 @@ def as_format_5(folder):
     ledger.append(DONE, {**told, "manifest": manifest_digest(told, store, key_ring())})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asks", ["no sample", "samples"])
 def test_a_run_of_format_5_forgets_and_its_manifest_no_longer_lists_digests(asks, finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")

@@ -141,7 +141,7 @@ def test_an_export_that_may_not_be_looked_at_stops_a_request_before_it_is_taken(
     assert "u3" not in (tmp_path / "seen" / "train.jsonl").read_text() and audit(exported).holds
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["export", "logs", "board", "shards"])
 def test_a_place_without_rights_stops_a_request_before_it_is_taken(place, exported, tmp_path, monkeypatch):
     manifest = read_json(exported / "manifest.json")

@@ -52,7 +52,7 @@ def logs():
     return {path: path.read_text(encoding="utf-8") for path in sorted(Path("log").rglob("*.log"))}
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("basic", [None, logging.WARNING, logging.INFO])
 def test_the_table_is_returned_and_shown_once_however_logging_was_set_up(basic, options, root, tmp_path):
     with root() as (logger, stream):

@@ -42,6 +42,7 @@ def fetched(place, folder):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_at_a_url_is_the_run_in_a_folder(finished, options, url, work_folder, monkeypatch, tmp_path):
     monkeypatch.chdir(work_folder)
     made = run("APA", "board", config_dict=options, run_dir=url)
@@ -165,6 +166,7 @@ def killed_at(server, finished, place, work_folder, asked, at, report=None):
     return process.exitcode
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("known_before", [False, True])
 def test_a_writer_that_passes_between_the_look_at_the_index_and_its_write_is_not_written_over(
     known_before, s3, tmp_path, monkeypatch

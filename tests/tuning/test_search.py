@@ -27,6 +27,7 @@ def test_exhaustive_tries_every_point_in_order():
     assert points == [{"a": a, "b": b} for a in (1, 2) for b in (0, 0.5, 1)]
 
 
+@pytest.mark.slow
 @needs_hyperopt
 @pytest.mark.parametrize("algo", ["random", "bayes"])
 def test_a_search_repeats_with_its_seed_and_stays_in_its_ranges(algo):

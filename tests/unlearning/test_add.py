@@ -44,6 +44,7 @@ def folder(grown, tmp_path):
     return fresh_copy(grown[0], tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_added_rows_are_trained_after_what_the_shards_have_learnt(finished, grown):
     folder, one, two = grown
     store, old = RunStore(folder), RunStore(finished.run_dir)
@@ -62,6 +63,7 @@ def test_added_rows_are_trained_after_what_the_shards_have_learnt(finished, grow
     assert shards == old.load_assignment().shard_of
 
 
+@pytest.mark.slow
 def test_a_known_person_s_samples_go_where_most_of_theirs_are(grown):
     now = RunStore(grown[0]).load_assignment().shard_of
     pieces = RunStore(grown[0]).load_pieces()
@@ -97,7 +99,7 @@ CASES = {
 }
 
 
-@pytest.mark.quick("a user in all pieces")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_forgetting_in_a_grown_run_is_exact(name, folder):
     unlearn(folder, **CASES[name])
@@ -158,6 +160,7 @@ def test_what_a_run_does_not_take_changes_nothing(rows, says, folder):
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_rows_that_would_change_samples_through_a_filter_are_refused(options, tmp_path):
     made = run("APA", "board", config_dict={**options, "rm_dup_inter": "last"}, run_dir=tmp_path / "run")
     sample = made.data.train_set.samples[0]
@@ -167,6 +170,7 @@ def test_rows_that_would_change_samples_through_a_filter_are_refused(options, tm
     assert tree(tmp_path / "run") == before
 
 
+@pytest.mark.slow
 def test_a_row_in_the_dataset_s_file_too_counts_once(folder, data_folder, tmp_path):
     shutil.copytree(data_folder / "board", tmp_path / "data/board")
     inter = tmp_path / "data/board/board.inter"
@@ -180,6 +184,7 @@ def test_a_row_in_the_dataset_s_file_too_counts_once(folder, data_folder, tmp_pa
     assert audit(folder, where).findings == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["addition", "request"])
 def test_what_waits_is_finished_first(left, folder, monkeypatch):
     asked = {
@@ -202,6 +207,7 @@ def test_what_waits_is_finished_first(left, folder, monkeypatch):
     assert audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_a_command_that_was_interrupted_is_given_again(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("recbole_apa.runs.store.RunStore.save_memory", _stopped)
@@ -228,6 +234,7 @@ def test_rows_that_wait_cannot_be_exchanged(folder, monkeypatch):
         unlearn(folder, users=["u5"])
 
 
+@pytest.mark.slow
 def test_a_grown_run_is_evaluated_and_opened(grown, folder):
     made = evaluate_run(folder)
     assert made.metrics["test.n_samples"] == len(samples(folder)["test"])
@@ -239,6 +246,7 @@ def _stopped(*args, **kwargs):
     raise InterruptedError
 
 
+@pytest.mark.slow
 def test_a_run_that_was_moved_does_not_grow(finished, tmp_path):
     folder = fresh_copy(finished.run_dir, tmp_path / "run")
     unlearn(folder, users=["u3"], method="NPO")
@@ -248,6 +256,7 @@ def test_a_run_that_was_moved_does_not_grow(finished, tmp_path):
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_centres_that_an_older_version_kept_do_not_stay(tmp_path):
     """The run forgot something, and its centres are means of that, too."""
     folder = fresh_copy(OLD / "forgotten" / "run", tmp_path / "run")
@@ -260,6 +269,7 @@ def test_centres_that_an_older_version_kept_do_not_stay(tmp_path):
     assert partition.centres.equal(own.centres)
 
 
+@pytest.mark.slow
 def test_a_folder_that_a_kill_left_half_written_goes(folder):
     (folder / ".incoming.tmp" / "parts").mkdir(parents=True)
     (folder / ".incoming.tmp" / "parts" / "0000.arrow").write_bytes(b"somebody")

@@ -41,6 +41,7 @@ def kinds(folder):
     return [e.kind for e in Ledger(folder, RunStore(folder).salt).entries()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which, sliced, tmp_path, monkeypatch):
     pair = pair_in(sliced, which)
@@ -88,6 +89,7 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which
         catch_up(place)
 
 
+@pytest.mark.slow
 def test_a_shard_that_loses_its_last_slice_counts_as_trained_nowhere(sliced, tmp_path):
     """All that is left of it was trained before: neither way takes a step for it."""
     shard, cuts = next((k, of) for k, of in sorted(spots(sliced).items()) if len(of) > 1)
@@ -111,6 +113,7 @@ def test_no_training_step_is_taken(sliced, copied, monkeypatch, caplog):
     assert "after a request at once, training ends early" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_second_request_scores_the_memory_with_what_it_changes_alone(sliced, copied, monkeypatch):
     """A prefix that goes on being served keeps its column; rewritten rows are scored with every adapter."""
     samples, shard_of = sliced.data.train_set.samples, sliced.trainer.partition.shard_of
@@ -134,6 +137,7 @@ def test_a_second_request_scores_the_memory_with_what_it_changes_alone(sliced, c
     assert_holds(copied)
 
 
+@pytest.mark.slow
 def test_the_next_request_trains_what_is_missing(sliced, tmp_path):
     (plain, _), (place, _) = plain_and_at_once(sliced, tmp_path, interactions=[pair_in(sliced, "last")])
     for at in (plain, place):
@@ -172,6 +176,7 @@ def test_catching_up_with_workers(sliced, tmp_path):
     assert state(place) == state(plain)
 
 
+@pytest.mark.slow
 def test_a_run_without_an_adapter_left_serves_evidence_or_nothing(finished, uncounted, tmp_path):
     """Without slices a request at once switches every affected shard off."""
     users = sorted({s.user_id for s in finished.data.train_set.samples})
@@ -198,6 +203,7 @@ def test_a_run_without_an_adapter_left_serves_evidence_or_nothing(finished, unco
     assert state(bare) == state(plain)
 
 
+@pytest.mark.slow
 def test_without_evidence_no_validation_sample_is_scored_by_the_mixture(uncounted, tmp_path, monkeypatch):
     """Its figures are made later, and nothing else needs these scores."""
     place, seen, real = fresh_copy(uncounted.run_dir, tmp_path / "run"), [], ScoringEngine.scores
@@ -227,6 +233,7 @@ def test_an_audit_finds_a_point_that_was_not_deleted(sliced, copied):
     assert f"shards/{shard:03d}/points/{name} is a point before a piece that the shard does not have" in findings
 
 
+@pytest.mark.slow
 def test_an_audit_finds_an_adapter_that_was_not_replaced(sliced, copied):
     unlearn(copied, interactions=[pair_in(sliced, "last")], at_once=True)
     store = RunStore(copied)

@@ -14,6 +14,8 @@ from tests.helpers.pieces import count_training
 from tests.helpers.runs import state
 from tests.helpers.sliced import assert_holds, pair_in
 
+pytestmark = pytest.mark.slow
+
 
 class Made:
     """A run as a fixture of tests has it."""
@@ -54,7 +56,6 @@ def assert_served(run, *states):
     assert state(run) in states
 
 
-@pytest.mark.slow
 def test_a_request_at_once_killed_at_some_boundaries(sliced, at_once, server, tmp_path, work_folder):
     asked, expected, n, *_ = at_once
     old = state(sliced.run_dir)
@@ -68,7 +69,6 @@ def test_a_request_at_once_killed_at_some_boundaries(sliced, at_once, server, tm
         assert not (run / "pending").exists()
 
 
-@pytest.mark.slow
 def test_catching_up_killed_at_some_boundaries(prefixes, caught_up, server, tmp_path, work_folder):
     _, expected, n, *_ = caught_up
     old = state(prefixes.run_dir)
@@ -145,7 +145,6 @@ def test_tensorboard_logs_of_a_killed_catching_up_are_deleted_with_it(prefixes, 
     assert not list((tmp_path / "log_tensorboard").iterdir())
 
 
-@pytest.mark.slow
 def test_a_request_after_a_killed_catching_up(prefixes, caught_up, server, tmp_path, work_folder):
     """What the killed process had trained is not taken for the new request's."""
     run = fresh_copy(prefixes.run_dir, tmp_path / "run")

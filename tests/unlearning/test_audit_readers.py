@@ -48,7 +48,7 @@ def test_a_reader_that_is_overtaken_reads_the_new_state(name, folder, monkeypatc
     assert {k: seen.metrics[k] for k in expected} == expected
 
 
-@pytest.mark.quick("load_partition")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["load_partition", "lineage", "memory_tensors", "load_shard"])
 def test_an_audit_that_is_overtaken_starts_again(name, folder, monkeypatch):
     Writer(folder, monkeypatch, (PinnedStore, name))

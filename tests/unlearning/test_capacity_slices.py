@@ -20,6 +20,7 @@ def test_known_answers():
     assert makespan([], 2) == 0 and makespan([3.0] * 5, 2) == 9.0 and makespan([5, 3, 3, 2], 2) == 7
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("n_slices", [1, 4, 8])
 @pytest.mark.parametrize("mean", [0.3, 2.0])
 def test_the_share_of_a_batch_is_what_draws_give(n_slices, mean):
@@ -38,6 +39,7 @@ def test_a_simulated_stream_trains_what_the_model_says(batched, k):
     assert trained == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_plan_with_slices_spares_training_and_not_scoring():
     costs = {n: StepCosts(0.1, 0.05, 100, 1, 1, DiskCosts(1, 1, 1, 1), n) for n in (1, 8)}
     (whole,), (sliced,) = (plan(Stream(5, 1000, 1), costs[n], [250]) for n in (1, 8))

@@ -24,7 +24,7 @@ def interrupted(*args, **named):
     raise KeyboardInterrupt
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stopped_at", ["recbole_apa.runs.ledger.Ledger.append", "recbole_apa.pipeline.quick_start.show_figures"]
 )

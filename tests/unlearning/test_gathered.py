@@ -30,6 +30,7 @@ def read(files):
     return gathered(ForgetOptions(gather=str(files)))
 
 
+@pytest.mark.slow
 def test_requests_gathered_are_carried_out_together(sliced, copied, files, tmp_path, monkeypatch):
     seen = count_training(monkeypatch)
     result = unlearn(copied, requests=read(files))
@@ -46,6 +47,7 @@ def test_requests_gathered_are_carried_out_together(sliced, copied, files, tmp_p
     assert RunStore(alone).manifest()["forgotten"] == RunStore(copied).manifest()["forgotten"]
 
 
+@pytest.mark.slow
 def test_what_an_earlier_file_names_does_not_count_twice(sliced, copied, files):
     """A user in the second file whose interaction is in the first."""
     user, _ = pair_in(sliced, "last")
@@ -66,6 +68,7 @@ def test_one_bad_file_changes_nothing(lines, sliced, copied, files):
     assert state(copied) == before and not Ledger(copied, RunStore(copied).salt).entries()
 
 
+@pytest.mark.slow
 def test_what_an_earlier_file_of_the_folder_names_is_passed_over(copied, files):
     for name, lines in (("1", "u3,"), ("2", "u3,"), ("3", "u3,i2"), ("4", "u5,")):
         (files / f"{name}.csv").write_text(f"user_id,item_id\n{lines}\n")
@@ -84,6 +87,7 @@ def test_a_user_whom_two_files_name_is_not_called_unknown(copied, files):
     assert not Ledger(copied, RunStore(copied).salt).entries()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_open", [False, True])
 def test_a_folder_is_given_again_every_night(is_open, copied, files):
     """What was carried out before is passed over, and only the new file is a request."""
@@ -106,6 +110,7 @@ def test_a_folder_is_given_again_every_night(is_open, copied, files):
     assert audit(copied).findings == []
 
 
+@pytest.mark.slow
 def test_a_file_that_was_carried_out_in_part_is_not_passed_over(copied, files):
     unlearn(copied, requests=read(files))
     user = (files / "2.csv").read_text().split()[1]
@@ -116,12 +121,14 @@ def test_a_file_that_was_carried_out_in_part_is_not_passed_over(copied, files):
     assert state(copied) == before
 
 
+@pytest.mark.slow
 def test_names_are_not_passed_over(copied):
     unlearn(copied, users=["u3"])
     with pytest.raises(RequestError, match="was forgotten before"):
         unlearn(copied, users=["u3"])
 
 
+@pytest.mark.slow
 def test_a_plan_counts_gathered_requests_once(copied, files):
     before = state(copied)
     plan = unlearn(copied, requests=read(files), dry_run=True).plan

@@ -23,6 +23,8 @@ from tests.helpers.killed_process import fresh_copy
 from tests.helpers.old_runs import OLD as OLD_RUNS
 from tests.helpers.old_runs import PLACES, new_differences
 
+pytestmark = pytest.mark.slow
+
 START = 90_000
 OLD = ("u3", "i1", 5, 3000)
 """The first row that u3 has in the data file."""
@@ -68,7 +70,6 @@ def samples_of(folder, user):
     return sorted({name for ids in store.lineage().values() for name in ids if name.startswith(f"{user}:")})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("exactness", ["inherited", "strict", "fresh"])
 def test_it_takes_back_and_forgets_again(exactness, folder, monkeypatch):
     assert holds(folder, monkeypatch) and lines_of(folder, "new") == [1, 3]
@@ -90,7 +91,6 @@ def test_it_takes_back_and_forgets_again(exactness, folder, monkeypatch):
     assert verify(folder).differences == []
 
 
-@pytest.mark.slow
 def test_an_item_is_forgotten_and_joins_again(folder, monkeypatch):
     unlearn(folder, items=["i6"])
     assert holds(folder, monkeypatch)
@@ -138,7 +138,6 @@ def test_pieces_that_others_were_trained_in_are_found(folder):
     assert any("was trained on other samples" in f for f in findings)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "forgotten"])
 def test_a_run_of_the_oldest_version_grows(name, tmp_path):
     """Its digests are keyed first, which is a line of the ledger; and it gets an index."""
@@ -153,7 +152,6 @@ def test_a_run_of_the_oldest_version_grows(name, tmp_path):
     assert audit(folder, PLACES).findings == [] and lines_of(folder, "u7") == []
 
 
-@pytest.mark.slow
 def test_what_joined_again_is_not_said_to_be_forgotten(served, tmp_path):
     """All rows of u3 join again as they were, so their digests are those of the request for u3."""
     folder = fresh_copy(served, tmp_path / "run")

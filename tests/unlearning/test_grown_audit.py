@@ -51,6 +51,7 @@ def rows_of_u3(folder):
     return list(zip(rows.items.texts(), rows.times.tolist(), rows.since.tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_what_joined_again_is_no_finding(folder, monkeypatch):
     assert rows_of_u3(folder) == [("i1", 3000.0, 1), ("i0", 90000.0, 1)]
     assert audit(folder).findings == []
@@ -58,6 +59,7 @@ def test_what_joined_again_is_no_finding(folder, monkeypatch):
     assert audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_it_is_forgotten_again_and_joins_again(folder):
     plan = unlearn(folder, users=["u3"], dry_run=True).plan
     assert plan.n_interactions == 2 and not plan.affected
@@ -82,6 +84,7 @@ def test_the_verification_knows_who_joined_again(folder):
     assert verify(folder).differences == [] and audit(folder).findings == []
 
 
+@pytest.mark.slow
 def test_a_row_from_before_the_request_is_found_beside_the_one_that_joined_again(folder):
     """Both have the same user, item and time."""
     old = rows_of(["u3"], ["i1"], [3000.0], values=[5.0], places=[10**6], roles=[0], flags=[3])
@@ -172,6 +175,7 @@ def named_by_a_file(folder):
     resealed(folder)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("plant", "expected"),
     [
@@ -256,6 +260,7 @@ def test_rows_are_found_by_the_check_as_they_are_in_the_index(folder):
     assert len(both) == len(some) and both.row(0) == some.row(0)
 
 
+@pytest.mark.slow
 def test_what_would_be_left_is_told_without_finishing_anything(finished, tmp_path):
     """It finished what a killed call had left, without the run's lock."""
     from recbole_apa import evaluate_run

@@ -11,11 +11,10 @@ from recbole_apa.evidence.exactness import DEFINITIONS, IN_ORDER, THIS_DATA
 from recbole_apa.partition import Partition
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import open_run
-from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.stage import data_left
-from tests.helpers.grown_states import as_if_added, close_again
+from tests.helpers.grown_states import as_if_added, plant
 from tests.helpers.killed_process import forget, fresh_copy
 from tests.helpers.pieces import count_training, grow_by, train_in_pieces, trained_files
 from tests.helpers.runs import state, tree
@@ -67,6 +66,7 @@ def target(grown, piece):
     raise AssertionError("no shard has both pieces")
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_pieces_and_points(grown, pieces):
     store = RunStore(grown.run_dir)
     assert store.load_pieces() == {name: piece for name, piece in pieces.items() if piece}
@@ -146,6 +146,7 @@ def test_a_row_in_no_sample_leaves_the_partition(grown, folder):
     assert verified.holds and audited.holds, (verified.differences, audited.findings)
 
 
+@pytest.mark.slow
 def test_a_new_partition_in_the_same_pieces_changes_no_shard(grown, folder):
     row = unseen_rows(grown)[0]
     plan = unlearn(folder, interactions=[row], exactness="strict", dry_run=True).plan
@@ -216,16 +217,6 @@ def test_killed_while_it_carries_out_a_request(grown, server, tmp_path, work_fol
         assert audit(folder).findings == []
 
 
-def plant(folder, change):
-    """Change something, and give manifest and ledger the digests of what is there now."""
-    store = RunStore(folder)
-    change(store)
-    sealed = store.manifest()
-    store.seal({}, complete=sealed["status"] == "complete")
-    if Ledger(folder, store.salt).entries():
-        close_again(folder)
-
-
 def swap(store):
     """Exchange a shard's point with that of another."""
     one, other = store.shard_folder(0, "01.00"), store.shard_folder(1, "01.00")
@@ -290,6 +281,7 @@ def test_the_audit_finds_centres_that_are_not_the_means_of_all_pieces(folder, fi
     assert stale not in audit(other).findings
 
 
+@pytest.mark.slow
 def test_the_verification_compares_points(grown, folder):
     def later(store):
         path = store.shard_folder(0, "01.00") / "training.json"

@@ -76,7 +76,7 @@ def first_index(store):
     pending.seal({"chosen": CHOSEN, "ready": True})
 
 
-@pytest.mark.quick("forget_users", "anew_with_fewer_parts")
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("prepare", [forget_users, forget_item, anew_with_fewer_parts, first_index])
 def test_a_commit_killed_anywhere(prepare, tmp_path, monkeypatch):
     store = run_with_index(tmp_path / "run")
@@ -143,6 +143,7 @@ def without_user(rows, user):
     return told(rows.take(~rows.users.where(user)))
 
 
+@pytest.mark.slow
 def test_a_request_rewrites_the_index_and_says_so(finished, tmp_path):
     store = RunStore(copy_run(finished, tmp_path / "run"))
     rewritten(store, store.open_index().all_rows())
@@ -157,6 +158,7 @@ def test_a_request_rewrites_the_index_and_says_so(finished, tmp_path):
     refuse_uncertified(RunStore(store.folder), 1, key_ring())
 
 
+@pytest.mark.slow
 def test_a_run_without_an_index_gets_one_at_its_first_request(uncounted, tmp_path):
     folder = copy_run(uncounted, tmp_path / "run")
     before = RunStore(folder).open_index().all_rows()
@@ -183,6 +185,7 @@ def test_the_audit_finds_faults_of_an_index(finished, tmp_path):
     assert any("index/parts/0000.arrow" in finding for finding in audit(store.folder).findings)
 
 
+@pytest.mark.slow
 def test_the_audit_finds_forgotten_rows_in_an_index(uncounted, uncounted_served, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(uncounted_served, folder)

@@ -20,6 +20,7 @@ def of(folder):
     return RunStore(folder).manifest()["partition_of"]
 
 
+@pytest.mark.slow
 def test_a_row_in_no_sample_leaves_the_partition(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     before = partition(folder)

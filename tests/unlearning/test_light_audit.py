@@ -31,6 +31,7 @@ def folder(finished, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_both_ways_hold(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("recbole_apa.pipeline.stored_data.read_stored", lambda *args, **how: pytest.fail("not light"))
@@ -55,6 +56,7 @@ def drop_a_sample(folder):
     assert store.load_assignment()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("change", [change_lineage, drop_a_sample])
 def test_both_ways_find_the_same(change, folder, monkeypatch):
     change(folder)
@@ -108,6 +110,7 @@ def note_other_rows(store):
     store.write_manifest({**manifest, "counted": other.to_json()})
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -124,6 +127,7 @@ def test_another_digest_of_what_is_counted_is_found(change, says, folder, monkey
         assert any(says in finding for finding in found.findings), found.findings
 
 
+@pytest.mark.slow
 def test_a_run_without_such_a_digest_holds_with_a_notice_and_notes_it_with_a_request(folder, finished, monkeypatch):
     store = RunStore(folder)
     noted = store.manifest()["counted"]
@@ -166,6 +170,7 @@ def test_an_audit_with_statistics_hashes_each_name_once_and_looks_none_up(finish
     assert audit(finished.run_dir).holds and hashed == names
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -183,6 +188,7 @@ def test_other_statistics_are_found_though_they_are_sealed(change, says, folder,
     assert says in light.findings and says in whole.findings
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("by", "holds"), [(1e-9, True), (1e-4, False)])
 def test_what_versions_of_numpy_round_differently_is_no_finding(by, holds, folder):
     told = read_json(folder / COMBINATION)

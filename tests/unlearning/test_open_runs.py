@@ -71,6 +71,7 @@ def goes_on(run, before, monkeypatch):
     assert torch.equal(scores(run), before)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", REFUSED)
 def test_after_a_refusal(name, opened, monkeypatch):
     before, files = scores(opened), tree(opened.run_dir)
@@ -80,6 +81,7 @@ def test_after_a_refusal(name, opened, monkeypatch):
     goes_on(opened, before, monkeypatch)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", DRY)
 def test_after_a_dry_run(name, opened, monkeypatch):
     before = scores(opened)
@@ -87,6 +89,7 @@ def test_after_a_dry_run(name, opened, monkeypatch):
     goes_on(opened, before, monkeypatch)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", WRITES)
 def test_after_a_refusal_to_write(name, opened, monkeypatch):
     where, call = WRITES[name]

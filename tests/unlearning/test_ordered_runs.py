@@ -35,6 +35,7 @@ def folder(ordered, tmp_path):
     return fresh_copy(ordered.run_dir, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_run_names_nobody_and_places_the_likely_last(ordered):
     store = RunStore(ordered.run_dir)
     text = (ordered.run_dir / SLICE_ORDER).read_text() + (ordered.run_dir / "manifest.json").read_text()
@@ -47,11 +48,13 @@ def test_the_run_names_nobody_and_places_the_likely_last(ordered):
     assert_holds(ordered.run_dir)
 
 
+@pytest.mark.slow
 def test_it_needs_its_key(ordered, tmp_path):
     with pytest.raises(KeyFileError):
         open_run(RunStore(ordered.run_dir), {"key_file": str(tmp_path / "none.json")})
 
 
+@pytest.mark.slow
 def test_a_request_of_somebody_likely_trains_last_slices_alone(ordered, folder, monkeypatch):
     seen = count_training(monkeypatch)
     unlearn(folder, users=["u3"])
@@ -82,6 +85,7 @@ def test_with_a_new_key_at_once_and_after_an_addition(ordered, folder, tmp_path)
     assert_holds(folder)
 
 
+@pytest.mark.slow
 def test_a_request_without_a_sample_purges_as_well(ordered, folder):
     """It takes the long way, which writes the file anew."""
     targets = {s.user_id for split in ordered.data.train_set.splits.values() for s in split}
@@ -90,6 +94,7 @@ def test_a_request_without_a_sample_purges_as_well(ordered, folder):
     assert listed_of(RunStore(folder), key_ring())(user) is None and len(read_json(folder / SLICE_ORDER)) == 3
 
 
+@pytest.mark.slow
 def test_an_audit_finds_somebody_who_is_gone(ordered, folder):
     unlearn(folder, users=["u3"])
     store = RunStore(folder)

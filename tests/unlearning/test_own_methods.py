@@ -69,6 +69,7 @@ def test_the_names_of_other_rows_are_whole():
     assert names >= OTHER_ROWS and not OTHER_ROWS & set(APPROXIMATE_METHODS)
 
 
+@pytest.mark.slow
 def test_names_are_compared_with_recboles_without_importing_it():
     code = (
         "import sys; from recbole_apa.unlearning.approximate.method import _recbole_models as models; "
@@ -125,7 +126,7 @@ FAILING = {
 }
 
 
-@pytest.mark.quick("vector", "undeclared", "raises", "move")
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAILING)
 def test_a_method_that_fails_is_named_and_its_repair_resumes_the_request(fault, finished, tmp_path, registered):
     attributes, says = FAILING[fault]
@@ -140,6 +141,7 @@ def test_a_method_that_fails_is_named_and_its_repair_resumes_the_request(fault, 
         assert any("was moved by" in finding for finding in audit(folder).findings)
 
 
+@pytest.mark.slow
 def test_a_method_with_a_teacher_and_weights_of_its_own_works(finished, tmp_path, registered):
     seen = []
 
@@ -155,6 +157,7 @@ def test_a_method_with_a_teacher_and_weights_of_its_own_works(finished, tmp_path
     assert seen[0] == ({"mentor", "original"}, 2, True)
 
 
+@pytest.mark.slow
 def test_a_method_may_move_the_adapter_itself(finished, tmp_path, registered):
     def move(self, student):
         with student.trained() as parameters, torch.no_grad():

@@ -25,6 +25,7 @@ def test_the_plan_says_which_samples_and_why_and_changes_nothing(finished, tmp_p
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_dry_run_under_strict_names_the_shards_that_change(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     plan = unlearn(folder, users=["u3"], exactness="strict", dry_run=True).plan
@@ -58,7 +59,7 @@ def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatc
     assert audit(folder).holds and evaluate_run(folder).metrics["test.n_samples"] > 0
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{"users": ["u3"]}, {}], ids=["the same user", "nothing else"])
 def test_a_stricter_request_for_what_waits_is_not_taken_for_done(asked, finished, tmp_path, monkeypatch):
     """It was dropped with status 0, and could never be asked for again."""

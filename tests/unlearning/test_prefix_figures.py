@@ -38,6 +38,7 @@ def judged(sliced):
     return evaluate_run(sliced.run_dir, ASKED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_anew", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_prefix_answers_as_a_run_does_whose_training_ended_there(is_anew, sliced, tmp_path):
     """A training that ends early, as in a verification of a run that serves prefixes, makes the same state; so does
@@ -74,6 +75,7 @@ def test_a_prefix_answers_as_a_run_does_whose_training_ended_there(is_anew, slic
         )
 
 
+@pytest.mark.slow
 def test_figures_by_slices_change_nothing_else(sliced, judged, monkeypatch):
     seen, before = count_training(monkeypatch), tree(sliced.run_dir)
     again = evaluate_run(sliced.run_dir, ASKED)
@@ -86,6 +88,7 @@ def test_figures_by_slices_change_nothing_else(sliced, judged, monkeypatch):
         assert np.array_equal(values, later[name])  # the run answers as before
 
 
+@pytest.mark.slow
 def test_the_last_row_is_what_the_run_serves(sliced, judged):
     figures, rows = judged.metrics, prefix_rows(judged.metrics)
     assert [row[0] for row in rows] == [str(n + 1) for n in range(L)]
@@ -99,6 +102,7 @@ def test_the_last_row_is_what_the_run_serves(sliced, judged):
     assert rows[-1][3] == "-" and "to" in rows[0][3]
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_the_table(sliced, capsys):
     assert main([f"--run={sliced.run_dir}", "--prefix_figures=True", "--show_progress=False"]) == 0
     told = capsys.readouterr()

@@ -272,6 +272,7 @@ IDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @few
 @given(
     rows=st.lists(

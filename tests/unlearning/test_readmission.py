@@ -11,6 +11,8 @@ from tests.helpers.added import START, holds, later, samples
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.runs import state, tree
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_was_forgotten_comes_back_only_if_readmitted(served, tmp_path):
     """The run forgot u3."""
@@ -30,7 +32,6 @@ def test_what_was_forgotten_comes_back_only_if_readmitted(served, tmp_path):
     holds(folder)
 
 
-@pytest.mark.slow
 def test_readmitted_rows_stay_after_fresh(served, tmp_path):
     folder = fresh_copy(served, tmp_path / "run")
     add(folder, later("u3"), readmit=True)
@@ -43,7 +44,6 @@ def test_readmitted_rows_stay_after_fresh(served, tmp_path):
     holds(folder)
 
 
-@pytest.mark.slow
 def test_an_open_run_is_loaded_again_if_another_process_forgot_what_had_come_back(served, tmp_path):
     """After forget, readmit and forget again the same digests are forgotten as at first."""
     folder = fresh_copy(served, tmp_path / "run")

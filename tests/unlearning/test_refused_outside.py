@@ -22,7 +22,7 @@ def exported(options, tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [lambda run: unlearn(run, users=["u3"]), lambda run: add(run, ADDED)], ids=["request", "addition"]
 )

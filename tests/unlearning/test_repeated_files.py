@@ -23,6 +23,7 @@ def asked(copied, tmp_path):
     return ask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "files",
     [
@@ -41,6 +42,7 @@ def test_a_file_that_says_nothing_else_is_passed_over(asked, copied, files):
     assert audit(copied).holds
 
 
+@pytest.mark.slow
 def test_a_line_that_was_left_out_stands_for_no_other(asked, copied):
     """The rating does not fit, so the first file's line is left out; the second one names the same without a rating."""
     result = asked(["u5,,,", "u3,i1,,1"], ["u3,i1,,"], skip_unknown=True)

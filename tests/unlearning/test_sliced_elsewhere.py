@@ -14,6 +14,8 @@ from tests.helpers.pieces import count_training
 from tests.helpers.runs import state
 from tests.helpers.sliced import L, pair_in
 
+pytestmark = pytest.mark.slow
+
 WAYS = {
     "workers": (False, {"workers": 2}),
     "store": (True, {}),
@@ -61,7 +63,6 @@ def walked(sliced, tmp_path_factory, work_folder):
     return walk(fresh_copy(sliced.run_dir, folder / "run"), sliced, folder, {}, lambda place: None)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_leaves_the_bytes_of_one_process(way, sliced, walked, url, tmp_path):
     is_url, how = WAYS[way]
@@ -80,7 +81,6 @@ def test_every_way_leaves_the_bytes_of_one_process(way, sliced, walked, url, tmp
         assert here == there, name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [{"workers": 2}, {"engine": "ray", "workers": 2}])
 def test_a_training_at_a_url_leaves_the_bytes_of_one_in_a_folder(how, sliced, options, url, tmp_path):
     if "engine" in how:

@@ -17,6 +17,7 @@ from tests.helpers.runs import state
 from tests.helpers.sliced import L, assert_holds, cut_of, pair_in, spots
 
 
+@pytest.mark.slow
 def test_a_run_keeps_a_point_before_each_slice(sliced):
     store, found = RunStore(sliced.run_dir), spots(sliced)
     lineage, names = store.lineage(), store.state_files()
@@ -37,6 +38,7 @@ def test_a_run_keeps_a_point_before_each_slice(sliced):
     assert_holds(sliced.run_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_an_interaction_retrains_the_slices_from_its_own_on(which, sliced, copied, monkeypatch):
     pair, found = pair_in(sliced, which), spots(sliced)
@@ -135,6 +137,7 @@ def test_an_audit_reads_moments(copied):
     assert any("does not hold the moments of the adapter beside it" in found for found in audit(copied).findings)
 
 
+@pytest.mark.slow
 def test_a_certificate_counts_slices_that_were_trained_before_an_interruption(copied, monkeypatch):
     """The ledger, too: whatever the process that finishes has trained itself."""
     real, kept = ShardBuilder._keep, []

@@ -150,6 +150,7 @@ def test_forgetting_all_validation_samples_leaves_equal_weights(finished, tmp_pa
     assert verify(folder).holds and audit(folder).holds
 
 
+@pytest.mark.slow
 def test_forgetting_all_of_one_class_is_defined(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     disliked = [s for name in ("valid", "test") for s in finished.data[0]._dataset.splits[name] if s.label == 0]

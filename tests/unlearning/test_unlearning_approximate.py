@@ -29,7 +29,7 @@ def _only_elsewhere(finished, shards):
     return next(pair for pair, those in sorted(seen.items()) if not those & set(shards))
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["NPO", "E2URec", "LLMEraser"])
 def test_affected_adapters_are_moved_and_every_paper_says_so(method, finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
@@ -60,6 +60,7 @@ def test_nothing_but_the_adapters_remembers(finished, tmp_path):
     assert all(s.user_id != "u3" for s in evaluate_run(folder).data[0]._dataset.samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exactness", ["inherited", pytest.param("strict", marks=pytest.mark.slow)])
 def test_the_plan_of_an_exact_request_names_the_shards_that_were_moved(exactness, finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")

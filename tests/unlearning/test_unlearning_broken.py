@@ -9,6 +9,7 @@ from recbole_apa.runs.store import RunStore
 from tests.helpers.runs import copy_run, shown_interaction, tree
 
 
+@pytest.mark.slow
 def test_a_memory_that_is_not_touched_is_found(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     pair = shown_interaction(finished)
@@ -29,6 +30,7 @@ def test_an_adapter_that_is_not_trained_again_is_found(finished, tmp_path, monke
     assert any("adapter_model" in d for d in verify(folder).differences)
 
 
+@pytest.mark.slow
 def test_a_leftover_file_is_found(folder):
     assert audit(folder).holds
     for leftover in ("cache/states.bin", "shards/000/old.safetensors", ".memory.tmp", "shards/.001.tmp/x", "x.log"):

@@ -30,6 +30,7 @@ def long_way(monkeypatch):
     monkeypatch.setattr(light_stage, "open_light", lambda *args: None)
 
 
+@pytest.mark.slow
 def test_both_ways_leave_the_same_state(finished, tmp_path, monkeypatch):
     short, long = (copy_run(finished, tmp_path / name) for name in ("short", "long"))
     rows = unseen_rows(finished)[:3]
@@ -52,6 +53,7 @@ def page_of(outcome):
     return outcome.certificates[0].with_suffix(".html").read_text()
 
 
+@pytest.mark.slow
 def test_a_certificate_says_what_became_of_statistics(finished, tmp_path, monkeypatch):
     """Every request counts: one row of the training period less."""
     short, long = (copy_run(finished, tmp_path / name) for name in ("short", "long"))
@@ -93,6 +95,7 @@ def test_statistics_are_loaded_once_and_before_the_ledger_has_the_request(finish
     assert not (folder / "ledger.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_the_long_way_goes_on_after_the_short_one(finished, tmp_path, monkeypatch):
     mixed, long = (copy_run(finished, tmp_path / name) for name in ("mixed", "long"))
     row, other = unseen_rows(finished)[:2]
@@ -163,6 +166,7 @@ def test_an_affected_sample_takes_the_long_way(finished, tmp_path):
     assert outcome.plan.affected and outcome.n_trained
 
 
+@pytest.mark.slow
 def test_rows_older_than_prompts_are_subtracted_without_the_model(finished, tmp_path, monkeypatch):
     """Sums are those of the long way; no figure of what was counted before stays."""
     short, long = (copy_run(finished, tmp_path / name) for name in ("short", "long"))

@@ -41,6 +41,7 @@ def listed(options, tmp_path_factory, work_folder):
         return run("APA", "board", config_dict=changes, run_dir=tmp_path_factory.mktemp("listed") / "run").run_dir
 
 
+@pytest.mark.slow
 def test_an_early_row_that_no_history_can_show_joins(listed, tmp_path):
     folder = fresh_copy(listed, tmp_path / "run")
     with pytest.raises(
@@ -68,6 +69,7 @@ def users_of_file(data_folder):
     return sorted({row.split("\t")[0] for row in rows})
 
 
+@pytest.mark.slow
 def test_a_run_of_added_rows_alone_is_opened_with_an_emptied_file(finished, data_folder, tmp_path):
     folder = fresh_copy(finished.run_dir, tmp_path / "run")
     add(folder, [row for k in range(6) for row in later(f"new{k}", START + 100 * k)])

@@ -6,6 +6,8 @@ import pytest
 from recbole_apa import audit, run, unlearn, verify
 from tests.helpers.runs import copy_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(options, tmp_path_factory, work_folder):

@@ -41,6 +41,7 @@ def changed_index(folder, index, change, about=None):
     return out, sorted(files_of(pending))
 
 
+@pytest.mark.slow
 @ROOMY
 @given(rows=index_rows(min_size=1), n_parts=st.sampled_from([1, 4]), data=st.data())
 def test_a_change_equals_writing_what_is_left(rows, n_parts, data):

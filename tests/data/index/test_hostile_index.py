@@ -38,6 +38,7 @@ def read_all(folder):
         pass
 
 
+@pytest.mark.slow
 @few
 @given(name=st.sampled_from(FILES), data=st.binary(max_size=5000))
 def test_random_bytes(folder, name, data):
@@ -51,6 +52,7 @@ def test_random_bytes(folder, name, data):
         (folder / name).write_bytes(kept)
 
 
+@pytest.mark.slow
 @few
 @given(name=st.sampled_from(FILES), data=st.data())
 def test_cut_or_continued(folder, name, data):

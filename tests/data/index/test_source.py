@@ -121,6 +121,7 @@ def test_the_same_rows(index):
     assert differing_rows(index, as_file(some_rows())) is None
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(rows=index_rows(), seed=st.integers(0, 99))
 def test_users_may_be_mixed_in_another_way(rows, seed):

@@ -28,6 +28,7 @@ ABOUT = About(
 )
 
 
+@pytest.mark.slow
 @few
 @given(rows=index_rows(), n_parts=st.sampled_from([1, 2, 4]))
 def test_what_was_written_is_read(rows, n_parts):
@@ -41,6 +42,7 @@ def test_what_was_written_is_read(rows, n_parts):
         assert index_problems(index, file_names(n_parts)) == []
 
 
+@pytest.mark.slow
 @few
 @given(rows=index_rows(min_size=1), data=st.data())
 def test_rows_of_users_and_items(rows, data):
@@ -57,6 +59,7 @@ def test_rows_of_users_and_items(rows, data):
             assert set(found.items.names) == set(found.items.texts())
 
 
+@pytest.mark.slow
 @few
 @given(rows=index_rows(), data=st.data())
 def test_bytes_do_not_depend_on_the_order_of_the_given_rows(rows, data):
