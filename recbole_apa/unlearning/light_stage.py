@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recbole_apa.data.samples import Interactions
-from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.pipeline.indexed_run import IndexedRun
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.remote.working_copy import open_place
@@ -15,6 +14,7 @@ from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.collaborative import load_statistics
 from recbole_apa.unlearning.light import Light, device_of, open_light, plan_light
 from recbole_apa.unlearning.machines import RETRAIN, machines_of
+from recbole_apa.unlearning.manner import Manner
 from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
 from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.requests.demands import Demand
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 class LightStage(Session, ABC):
     """Plans exact, inherited requests on a run that is not in RAM, and carries out those that change no sample."""
 
+    manner: Manner
+
     @abstractmethod
     def _ask(
-        self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
+        self, rows: Interactions, demands: Sequence[Demand], others: Sequence[NewRequest] = ()
     ) -> tuple[NewRequest, list[str]]: ...
 
     def _reopen(self) -> "RunResult":
@@ -41,30 +43,26 @@ class LightStage(Session, ABC):
         with open_place(self.store.place, "reading", writes=False) as storage:
             return open_run(RunStore(storage), self.changes, keys=self.keys)
 
-    def _indexed(self, exactness: str, method: str) -> IndexedRun | None:
-        """The run by its index, if that is enough for such a request and the run is not open yet."""
-        if self.opened is not None or (exactness, method) != (INHERITED, EXACT):
+    def _indexed(self) -> IndexedRun | None:
+        """The run by its index, if that is enough for such requests and the run is not open yet."""
+        if self.opened is not None or not self.manner.is_papers:
             return None
         return open_light(self.store, self.changes or {}, self.keys)
 
-    def _plan_light(
-        self, run: IndexedRun, demands: Sequence[Demand], skip_unknown: bool
-    ) -> tuple[Light, NewRequest, list[str]]:
+    def _plan_light(self, run: IndexedRun, demands: Sequence[Demand]) -> tuple[Light, NewRequest, list[str]]:
         """The plan of an exact, inherited request, the request, and what was left out."""
         rows = concerned_rows(run, demands)
-        asked, left = self._ask(interactions_of(run, rows), demands, INHERITED, EXACT, skip_unknown)
+        asked, left = self._ask(interactions_of(run, rows), demands)
         return plan_light(run, asked, rows, asked.demands), asked, left
 
-    def _run_light(
-        self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool, out: UnlearnResult
-    ) -> bool:
+    def _run_light(self, demands: Sequence[Demand], out: UnlearnResult) -> bool:
         """Carry out a request that leaves every sample; False if it is another one, and nothing was done."""
         from recbole_apa.unlearning.untouched import carry_out_untouched, stays_as_it_is
 
-        run = self._indexed(exactness, method)
+        run = self._indexed()
         if run is None:
             return False
-        light, asked, left = self._plan_light(run, demands, skip_unknown)
+        light, asked, left = self._plan_light(run, demands)
         machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
         if not stays_as_it_is(run, light, machines):
             return False
@@ -82,8 +80,8 @@ class LightStage(Session, ABC):
         out.outcomes.append(done)
         return True
 
-    def _dry_light(self, run: IndexedRun, demands: Sequence[Demand], skip_unknown: bool) -> UnlearnResult:
-        light, _, left = self._plan_light(run, demands, skip_unknown)
+    def _dry_light(self, run: IndexedRun, demands: Sequence[Demand]) -> UnlearnResult:
+        light, _, left = self._plan_light(run, demands)
         plan = light.plan
         if plan.affected or self.other_machine == RETRAIN:  # otherwise nothing is computed on this machine
             machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)

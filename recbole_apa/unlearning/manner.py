@@ -1,6 +1,7 @@
-"""A request that waits is carried out as it was made."""
+"""How the requests of a call are made; a request that waits is carried out as it was made."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.forgotten import Forgotten
@@ -11,17 +12,44 @@ from recbole_apa.unlearning.requests.demands import Demand
 from recbole_apa.unlearning.requests.scopes import covers
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How the requests of one call are made.
+
+    Args:
+        exactness: one of :data:`~recbole_apa.evidence.exactness.LEVELS`.
+        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`.
+        skip_unknown: whether what is not found is listed, instead of rejecting the whole request.
+        at_once: whether a new request trains nothing.
+        passes_over: whether requests that were carried out before are listed, instead of being rejected.
+    """
+
+    exactness: str = INHERITED
+    method: str = EXACT
+    skip_unknown: bool = False
+    at_once: bool = False
+    passes_over: bool = False
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether affected adapters are trained again on shards that stay, as in the paper."""
+        return (self.exactness, self.method) == (INHERITED, EXACT)
+
+
+PLAIN = Manner()
+
+
 def refuse_other_manner(
     demands: Sequence[Demand],
     waiting: Sequence[Entry],
-    asked: tuple[str, str],
+    asked: Manner,
     served: Callable[[Sequence[Entry]], Sequence[Forgotten]],
 ) -> None:
     """A demand that asks for more than a waiting request for the same would be taken for done.
 
     Args:
         waiting: requests that wait, or were just finished.
-        asked: exactness and method that are given.
+        asked: what is given.
         served: what requests named.
 
     Raises:
@@ -31,10 +59,10 @@ def refuse_other_manner(
     for entry in waiting:
         manner = entry.content["exactness"], entry.content.get("method", EXACT)
         covered = [d for d in demands if any(covers(d, part) for part in served([entry]))]
-        alone = not demands and asked != (INHERITED, EXACT)
-        if manner != asked and (covered or alone):
+        alone = not demands and not asked.is_papers
+        if manner != (asked.exactness, asked.method) and (covered or alone):
             raise RequestError(
                 f"the request in line {entry.position} of the ledger is waiting, or was just finished, with "
-                f"exactness {manner[0]} and method {manner[1]}; found {asked[0]} and {asked[1]}. Finish it with "
-                "--resume alone; what it forgets cannot be requested again"
+                f"exactness {manner[0]} and method {manner[1]}; found {asked.exactness} and {asked.method}. Finish it "
+                "with --resume alone; what it forgets cannot be requested again"
             )

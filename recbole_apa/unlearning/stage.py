@@ -22,7 +22,7 @@ from recbole_apa.unlearning.approximate.known import EXACT, check_method
 from recbole_apa.unlearning.at_once import AT_ONCE, refuse_with
 from recbole_apa.unlearning.light_stage import LightStage
 from recbole_apa.unlearning.machines import CHOICES, REFUSE
-from recbole_apa.unlearning.manner import refuse_other_manner
+from recbole_apa.unlearning.manner import PLAIN, Manner, refuse_other_manner
 from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
 from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import settle_shards
@@ -99,10 +99,10 @@ def unlearn(
         refuse_with(exactness, method, other_machine)
     groups = groups_of(requests, named_demands(users, items, interactions), columns, ids)
     with at_run(run_dir, "unlearning", writes=not dry_run) as (store, opened):
-        session = Stage(store, config_dict, opened, other_machine, writes=not dry_run)
-        session.at_once = at_once
-        session.passes_over = bool(requests) and not isinstance(requests, (str, Path))
-        return (session.dry_run if dry_run else session.run)(groups, exactness, method, skip_unknown)
+        is_gathered = bool(requests) and not isinstance(requests, (str, Path))
+        manner = Manner(exactness, method, skip_unknown, at_once, passes_over=is_gathered)
+        session = Stage(store, config_dict, opened, manner, other_machine, writes=not dry_run)
+        return (session.dry_run if dry_run else session.run)(groups)
 
 
 def data_left(
@@ -119,7 +119,7 @@ def data_left(
     """
     session = Stage(RunStore(opened.store.storage), None, opened, writes=False)
     rows = opened.data.train_set.raw_interactions
-    asked, _ = session._ask(rows, named_demands(users, items, interactions), INHERITED, EXACT, False)
+    asked, _ = session._ask(rows, named_demands(users, items, interactions))
     return data_without(opened, [asked], asked.demands)
 
 
@@ -127,17 +127,23 @@ class Stage(LightStage):
     """One call of :func:`unlearn`; the caller holds the lock.
 
     Args:
+        manner: how its requests are made.
         writes: finish what a kill interrupted; if false, a run with a waiting request is rejected.
     """
 
-    at_once = False
-    """Whether a new request trains nothing."""
-    passes_over = False
-    """Whether requests that were carried out before are passed over."""
-    asked_now: Sequence[NewRequest] = ()
-    """Requests of this call, of which a later one may name the same."""
+    def __init__(
+        self,
+        store: RunStore,
+        changes: Mapping[str, object] | None,
+        opened: "RunResult | None",
+        manner: Manner = PLAIN,
+        other_machine: str = REFUSE,
+        writes: bool = True,
+    ) -> None:
+        super().__init__(store, changes, opened, other_machine, writes)
+        self.manner = manner
 
-    def run(self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
+    def run(self, groups: Sequence[Sequence[Demand]]) -> UnlearnResult:
         """Carry out what waits, then the new requests, each a group of demands, together."""
         out = UnlearnResult(None, finished=self.finished, shown=self.store.storage.shown)
         out.additions += [e.position for e in self.ledger.additions() if e.position in self.closed_now]
@@ -146,17 +152,17 @@ class Stage(LightStage):
         left = [e for e in self.ledger.waiting() if e.kind == REQUEST]
         late = [e for e in self.ledger.requests() if e.position in self.closed_now]
         named = [demand for group in groups for demand in group]
-        refuse_other_manner(named, [*left, *late], (exactness, method), self._served)
+        refuse_other_manner(named, [*left, *late], self.manner, self._served)
         waited = self.finish_waiting(out)
         now = [new for group in groups if (new := self._not_done_now(group, left))]
-        groups = self._not_done_before(now, exactness, method, out)
+        groups = self._not_done_before(now, out)
         if groups:
-            self._refuse_in_pieces(method)
-        if len(groups) == 1 and self._run_light(groups[0], exactness, method, skip_unknown, out):
+            self._refuse_in_pieces()
+        if len(groups) == 1 and self._run_light(groups[0], out):
             return out
         if groups:
-            self.machines(opened := self.open_now()).refuse_others(method)
-            asked, skipped = self._ask_all(opened, groups, exactness, method, skip_unknown)
+            self.machines(opened := self.open_now()).refuse_others(self.manner.method)
+            asked, skipped = self._ask_all(opened, groups)
             out.left += skipped
             demands = [demand for one in asked for demand in one.demands]
             prepared = prepare(opened, asked, demands)  # rejects requests that would leave nothing
@@ -184,13 +190,11 @@ class Stage(LightStage):
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(covers(demand, part) for part in served)]
 
-    def _not_done_before(
-        self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, out: UnlearnResult
-    ) -> list[Sequence[Demand]]:
+    def _not_done_before(self, groups: Sequence[Sequence[Demand]], out: UnlearnResult) -> list[Sequence[Demand]]:
         """Requests without those that were carried out before, which are listed."""
-        if not self.passes_over or not self.ledger.requests():
+        if not self.manner.passes_over or not self.ledger.requests():
             return list(groups)
-        earlier, run = self._served(self.ledger.requests()), self._indexed(exactness, method)
+        earlier, run = self._served(self.ledger.requests()), self._indexed()
 
         def rows_of(demands: Sequence[Demand]) -> Interactions:
             if run is None:
@@ -201,11 +205,12 @@ class Stage(LightStage):
         out.left += told
         return new
 
-    def _refuse_in_pieces(self, method: str) -> None:
+    def _refuse_in_pieces(self) -> None:
         """
         Raises:
             SettingsError: an approximate method, on a run that has grown or is cut into slices.
         """
+        method = self.manner.method
         if method != EXACT and self.store.load_pieces():
             raise SettingsError(
                 f"unlearn_method: found {method} on a run that has grown, whose shards were trained in several pieces; "
@@ -217,49 +222,39 @@ class Stage(LightStage):
                 "run with shard_slices: 1"
             )
 
-    def dry_run(
-        self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, skip_unknown: bool
-    ) -> UnlearnResult:
+    def dry_run(self, groups: Sequence[Sequence[Demand]]) -> UnlearnResult:
         """The plan of requests, without carrying them out."""
-        self._refuse_in_pieces(method)
-        groups = self._not_done_before(groups, exactness, method, passed := UnlearnResult(None))
+        self._refuse_in_pieces()
+        groups = self._not_done_before(groups, passed := UnlearnResult(None))
         if passed.left and not groups:
             return passed
-        run = self._indexed(exactness, method) if len(groups) < 2 else None
+        run = self._indexed() if len(groups) < 2 else None
         if run is not None:
-            told = self._dry_light(run, groups[0] if groups else [], skip_unknown)
+            told = self._dry_light(run, groups[0] if groups else [])
             return replace(told, left=[*passed.left, *told.left])
         opened = self.open_now()
         machines = self.machines(opened)
-        machines.refuse_others(method)
-        asked, left = self._ask_all(opened, groups or [[]], exactness, method, skip_unknown)
+        machines.refuse_others(self.manner.method)
+        asked, left = self._ask_all(opened, groups or [[]])
         prepared = prepare(opened, asked, [demand for one in asked for demand in one.demands])
         plan = prepared.plan
-        if exactness != INHERITED:
-            partition, shards = new_shards(opened, self.store, prepared.data, exactness)
+        if self.manner.exactness != INHERITED:
+            partition, shards = new_shards(opened, self.store, prepared.data, self.manner.exactness)
             settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
         if machines.retrains:
             plan.retrain_all()
         return UnlearnResult(plan, left=[*passed.left, *left])
 
-    def _ask_all(
-        self,
-        opened: "RunResult",
-        groups: Sequence[Sequence[Demand]],
-        exactness: str,
-        method: str,
-        skip_unknown: bool,
-    ) -> tuple[list[NewRequest], list[str]]:
+    def _ask_all(self, opened: "RunResult", groups: Sequence[Sequence[Demand]]) -> tuple[list[NewRequest], list[str]]:
         """As :meth:`_ask`, for each group of demands, in what those before it leave. Of files, one that says nothing
         but what those before it say is passed over."""
         part, asked, left = opened.data.train_set, list[NewRequest](), list[str]()
-        self.asked_now = asked
         rows, added = part.raw_interactions, part.run_data.added_at
         for demands in groups:
-            if asked and self.passes_over and (told := repeated(demands, rows, covered_by(self._served(asked)))):
+            if asked and self.manner.passes_over and (told := repeated(demands, rows, covered_by(self._served(asked)))):
                 left.append(told)
                 continue
-            one, skipped = self._ask(rows, demands, exactness, method, skip_unknown)
+            one, skipped = self._ask(rows, demands, asked)
             asked.append(one)
             left += skipped
             hidden = part.visible_data.without(visible_without([one], self.store.salt, self.keys))
@@ -268,20 +263,22 @@ class Stage(LightStage):
         return asked, left
 
     def _ask(
-        self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
+        self, rows: Interactions, demands: Sequence[Demand], others: Sequence[NewRequest] = ()
     ) -> tuple[NewRequest, list[str]]:
         """The request as the ledger will record it (digests only), and what was left out.
 
         Args:
             rows: all that may be meant, unfiltered: a row that a filter drops now may come in later, in place of a
                 forgotten one.
+            others: requests of this call, of which this one may name the same.
         """
         digester = Digester(self.store.salt, self.keys.newest())
-        earlier = self._served([*self.ledger.requests(), *self.asked_now])
-        found = find(demands, rows, covered_by(earlier), skip_unknown)
+        earlier = self._served([*self.ledger.requests(), *others])
+        found = find(demands, rows, covered_by(earlier), self.manner.skip_unknown)
         content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
-        manner = {"exactness": exactness, "method": method, **({AT_ONCE: True} if self.at_once else {})}
-        return NewRequest({**content, **manner}, found.demands), found.left
+        content |= {"exactness": self.manner.exactness, "method": self.manner.method}
+        told = {**content, AT_ONCE: True} if self.manner.at_once else content
+        return NewRequest(told, found.demands), found.left
 
     def _served(self, entries: Sequence[Request]) -> tuple[Forgotten, ...]:
         """What earlier requests named."""

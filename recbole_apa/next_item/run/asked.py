@@ -9,12 +9,12 @@ import numpy as np
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KeyRing
-from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.next_item.run.opened import NextItemRun, visible_of
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.ledger import visible_without
 from recbole_apa.runs.names import KEY
 from recbole_apa.unlearning.at_once import AT_ONCE
+from recbole_apa.unlearning.manner import Manner
 from recbole_apa.unlearning.requests.done_before import repeated, without_done
 from recbole_apa.unlearning.requests.lookup import Demand, Found, find
 from recbole_apa.unlearning.requests.scopes import covered_by, covers, request_digests
@@ -38,22 +38,6 @@ class Asked:
     n_interactions: int
     left: list[str]
     """What was left out, and why."""
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How the requests of one call are made."""
-
-    exactness: str = INHERITED
-    skip_unknown: bool = False
-    """Whether what is not found is listed, instead of rejecting the whole request."""
-    at_once: bool = False
-    """Whether a new request trains nothing."""
-    passes_over: bool = False
-    """Whether requests that were carried out before are listed, instead of being rejected."""
-
-
-PLAIN = Manner()
 
 
 @dataclass(frozen=True)
@@ -105,5 +89,5 @@ class Asking:
         key = self.keys.newest()
         digester = Digester(str(self.store.manifest()["salt"]), key)
         content = {**request_digests(found, rows, digester), KEY: key.name}
-        content |= {"exactness": self.manner.exactness, "method": "exact"}
+        content |= {"exactness": self.manner.exactness, "method": self.manner.method}
         return {**content, AT_ONCE: True} if self.manner.at_once and opened.state.learnt.adapters else content

@@ -6,12 +6,12 @@ from pathlib import Path
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.evidence.exactness import FRESH, INHERITED
-from recbole_apa.next_item.run.asked import Manner
 from recbole_apa.next_item.run.result import ForgetResult
 from recbole_apa.next_item.run.session import Session
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
+from recbole_apa.unlearning.manner import Manner
 from recbole_apa.unlearning.requests.groups import groups_of
 from recbole_apa.unlearning.requests.lookup import named_demands
 
@@ -60,7 +60,7 @@ def forget_next_items(
         raise SettingsError(f"at_once needs exactness: {INHERITED}, found {exactness}: nothing is trained at once")
     groups = groups_of(requests, named_demands(users, items, interactions), columns, ids)
     is_gathered = bool(requests) and not isinstance(requests, (str, Path))
-    manner = Manner(exactness, skip_unknown, at_once, passes_over=is_gathered)
+    manner = Manner(exactness, skip_unknown=skip_unknown, at_once=at_once, passes_over=is_gathered)
     store = NextItemStore(folder)
     store.manifest()
     with run_lock(store.folder, "unlearning", writes=not dry_run):

@@ -14,7 +14,7 @@ from recbole_apa.next_item.added_rows import AddedRows
 from recbole_apa.next_item.change import Change, Exchange, changed_sums, exchange_of
 from recbole_apa.next_item.data import read_next_data
 from recbole_apa.next_item.run.added_files import kept_incoming
-from recbole_apa.next_item.run.asked import PLAIN, Asking, Groups, Manner
+from recbole_apa.next_item.run.asked import Asking, Groups
 from recbole_apa.next_item.run.draft_files import delete_drafts
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting, without_last_steps
@@ -29,6 +29,7 @@ from recbole_apa.runs.ledger import Entry, Ledger, Request, visible_without
 from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, REQUEST
 from recbole_apa.runs.names import KEY
 from recbole_apa.unlearning.at_once import is_at_once
+from recbole_apa.unlearning.manner import PLAIN, Manner
 from recbole_apa.unlearning.requests.scopes import covers
 
 _NO_REQUEST = "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions"
