@@ -151,11 +151,11 @@ class KeyOptions(RunArguments):
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Comparing, on the same training, validation and test rows."""
+    """Comparing, on the same test rows."""
 
     compare: str | None = field(default=None, metadata=told("NAMES"))
-    """Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ... or the groups paper, recbole,
-    rules, evidence, ablations, all."""
+    """Retraining, SISA, RecEraser, GraphEraser, RecBole's models (none of knowledge graphs), APA:option=value, ... or
+    the groups paper, recbole, rules, evidence, ablations, all."""
     experiment: str | None = field(default=None, metadata=told("table1"))
     """A comparison kept in properties/experiments/ (table1, partition, weights, ...), or a file."""
     seeds: int | None = field(
@@ -170,7 +170,8 @@ class CompareOptions:
     """Whether each row also forgets one interaction, to time it (default: yes); most models are trained again for
     that."""
     compare_dir: str | None = field(default=None, metadata=told("DIR"))
-    """Where rows, tables and report go; finished rows are kept."""
+    """Where rows, tables and report go (default: saved/compare-DATASET, or saved/forget-DATASET of how methods forget);
+    finished rows are kept. No request to forget reaches that folder."""
     slices: bool | None = field(default=None, metadata=told())
     """Tables of cold and warm users, short and long histories, rare and popular items."""
     baseline_options: Mapping[str, object] | None = field(
