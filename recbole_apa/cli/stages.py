@@ -192,13 +192,13 @@ class DrawOptions:
     """Comparing how methods forget: --compare=GradDiff,NPO,E2URec,APA(D) with --forget_items, or one of."""
 
     forget_ratio: int | float | None = field(default=None, metadata=told("0.05", expected=_SHARE))
-    """A share of the interactions."""
+    """A share of the training samples' targets."""
     forget_users_ratio: int | float | None = field(default=None, metadata=told("0.05", expected=_SHARE))
-    """A share of the users."""
+    """A share of the users with training samples, with all that they rated."""
     forget_n_interactions: int | None = field(default=None, metadata=told("20", expected=_NUMBER))
-    """This many interactions."""
+    """This many targets of training samples."""
     forget_n_users: int | None = field(default=None, metadata=told("1", expected=_NUMBER))
-    """This many users."""
+    """This many users with training samples."""
     forget_who: str | None = field(default=None, metadata=told("core"))
     """Which users: random, core (most active), edge (least active)."""
     forget_items_with: str | None = field(default=None, metadata=told("class=Horror"))
