@@ -49,8 +49,8 @@ class ForgetOptions:
     unlearn: str | None = field(default=None, metadata=told("FILE", Use.NAMES_DATA))
     """A request: .csv, .jsonl or .inter with user_id, item_id or both in each line."""
     gather: str | None = field(default=None, metadata=told("DIR", Use.NAMES_DATA))
-    """A folder of such files, by name: each is a request with a certificate of its own, carried out together, so that
-    each shard is trained again once."""
+    """A folder of such files, in the order of their names: each is a request with a certificate of its own, carried out
+    together, so that each shard is trained again once."""
     unlearn_columns: Mapping[str, object] | None = field(
         default=None,
         metadata=told('"{user_id: uid, ignore: [tag]}"', _MANNER, expected="e.g. {user_id: ..., item_id: ...}"),
