@@ -49,8 +49,8 @@ class ForgetOptions:
     unlearn: str | None = field(default=None, metadata=told("FILE", Use.NAMES_DATA))
     """A request: .csv, .jsonl or .inter with user_id, item_id or both in each line."""
     gather: str | None = field(default=None, metadata=told("DIR", Use.NAMES_DATA))
-    """A folder of such files, by name: each is a request with a certificate of its own, carried out together, so that
-    each shard is trained again once."""
+    """A folder of such files, in the order of their names: each is a request with a certificate of its own, carried out
+    together, so that each shard is trained again once."""
     unlearn_columns: Mapping[str, object] | None = field(
         default=None,
         metadata=told('"{user_id: uid, ignore: [tag]}"', _MANNER, expected="e.g. {user_id: ..., item_id: ...}"),
@@ -151,11 +151,11 @@ class KeyOptions(RunArguments):
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Comparing, on the same training, validation and test rows."""
+    """Comparing, on the same test rows."""
 
     compare: str | None = field(default=None, metadata=told("NAMES"))
-    """Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ... or the groups paper, recbole,
-    rules, evidence, ablations, all."""
+    """Retraining, SISA, RecEraser, GraphEraser, RecBole's models (none of knowledge graphs), APA:option=value, ... or
+    the groups paper, recbole, rules, evidence, ablations, all."""
     experiment: str | None = field(default=None, metadata=told("table1"))
     """A comparison kept in properties/experiments/ (table1, partition, weights, ...), or a file."""
     seeds: int | None = field(
@@ -170,7 +170,8 @@ class CompareOptions:
     """Whether each row also forgets one interaction, to time it (default: yes); most models are trained again for
     that."""
     compare_dir: str | None = field(default=None, metadata=told("DIR"))
-    """Where rows, tables and report go; finished rows are kept."""
+    """Where rows, tables and report go (default: saved/compare-DATASET, or saved/forget-DATASET of how methods forget);
+    finished rows are kept. No request to forget reaches that folder."""
     slices: bool | None = field(default=None, metadata=told())
     """Tables of cold and warm users, short and long histories, rare and popular items."""
     baseline_options: Mapping[str, object] | None = field(
@@ -191,13 +192,13 @@ class DrawOptions:
     """Comparing how methods forget: --compare=GradDiff,NPO,E2URec,APA(D) with --forget_items, or one of."""
 
     forget_ratio: int | float | None = field(default=None, metadata=told("0.05", expected=_SHARE))
-    """A share of the interactions."""
+    """A share of the training samples' targets."""
     forget_users_ratio: int | float | None = field(default=None, metadata=told("0.05", expected=_SHARE))
-    """A share of the users."""
+    """A share of the users with training samples, with all that they rated."""
     forget_n_interactions: int | None = field(default=None, metadata=told("20", expected=_NUMBER))
-    """This many interactions."""
+    """This many targets of training samples."""
     forget_n_users: int | None = field(default=None, metadata=told("1", expected=_NUMBER))
-    """This many users."""
+    """This many users with training samples."""
     forget_who: str | None = field(default=None, metadata=told("core"))
     """Which users: random, core (most active), edge (least active)."""
     forget_items_with: str | None = field(default=None, metadata=told("class=Horror"))

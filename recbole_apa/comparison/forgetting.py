@@ -89,7 +89,8 @@ def compare_forgetting(
             adapters (``APA(D)``, ``SISA``, ...). The rows ``Original``, ``Retraining`` and ``Retraining, another
             seed`` are always included.
         request: what to forget; drawn again with each seed.
-        folder: where rows, tables and the report go; rows already there are not computed again.
+        folder: where rows, table and the report go (default ``saved/forget-<dataset>``); rows already there are not
+            computed again.
         redraw: each seed also draws other samples.
 
     Raises:

@@ -92,7 +92,7 @@ def compare(
     time_requests: bool = True,
     only_read: bool = False,
 ) -> Comparison:
-    """Train and score methods on the same training, validation and test samples.
+    """Train and score methods on the same test samples; those with adapters have the same training and validation ones.
 
     Args:
         names: rows or groups (``paper``, ``recbole``, ``rules``, ``evidence``, ``ablations``, ``all``), any RecBole

@@ -25,7 +25,7 @@ class PlaceArguments:
     """Where a new run goes."""
 
     run_dir: str | None = field(default=None, metadata=option(shown="DIR"))
-    """Where the run goes (default: ``saved/APA-<dataset>-<time>``), also a URL such as ``s3://bucket/run``; an
+    """Where the run goes (default: ``saved/<model>-<dataset>-<time>``), also a URL such as ``s3://bucket/run``; an
     interrupted run there is finished."""
 
 

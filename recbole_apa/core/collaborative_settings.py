@@ -22,8 +22,8 @@ class CollaborativeSettings(Checked):
     evidence_models: tuple[str, ...] = field(
         default=(), metadata=option(since=Since("0.1.0", before=()), expected="a list of RecBole models, e.g. [DeepFM]")
     )
-    """RecBole models whose scores are combined as well, with ``counts``: trained on a CPU on all rows of the training
-    period, and again on every request to forget and every addition."""
+    """RecBole models whose scores are combined as well, with ``counts``: trained on a CPU on the rows of the training
+    period, a tenth of which chooses the epoch, and again on every request to forget and every addition."""
     evidence_past: Literal["all", "shown"] = field(default="all", metadata=option(since=Since("0.1.0", before="all")))
     """What counts as a user's past: ``all`` rows before the target, or those that the prompt shows (``shown``)."""
     evidence_values: Literal["labels", "ratings"] = field(

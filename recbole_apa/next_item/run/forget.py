@@ -52,7 +52,8 @@ def forget_next_items(
 
     Raises:
         RequestError: malformed, unknown or served before; nothing was changed.
-        RunError: the run is damaged, in use, made from other data or on another kind of machine.
+        RunError: the run is damaged, in use, made from other data.
+        SettingsError: it was made on another kind of machine, and ``exactness`` is not ``fresh``.
     """
     if exactness not in LEVELS:
         raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {FRESH} for a run of APANext")

@@ -75,8 +75,9 @@ class VerifyResult:
 @own_log()
 def verify(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> VerifyResult:
     """Train the run's state again, in a temporary folder, reusing only what its exactness allows
-    (:data:`~recbole_apa.evidence.exactness.PARTS`), and compare adapters, memory, lineage, tau, n and scores. A run
-    that has grown is trained piece by piece, and its points are compared as well.
+    (:data:`~recbole_apa.evidence.exactness.PARTS`), and compare partition, embeddings, adapters, memory,
+    collaborative statistics, lineage, tau, n and scores; not ``metrics.json``, the report and its figures. A run that
+    has grown is trained piece by piece, and its points are compared as well.
 
     Raises:
         RunError: not a finished run, or in use.
