@@ -11,7 +11,7 @@ from recbole_apa.core.files.whole import write_json, write_text
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evidence import Key
-from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS, STRICT, definition
+from recbole_apa.evidence.exactness import FRESH, INHERITED, STRICT, definition
 from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.names import MACHINES, TO_MAKE
 from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
@@ -24,11 +24,15 @@ FIRST_FORMAT = "first_format"
 """Names the format that a certificate was first written in, if its digests were keyed later."""
 IN_PIECES, STATISTICS, SLICES, SERVED = "in_pieces", "statistics", "slices", "served"
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
-_STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
-_GROWN = (
-    "Every adapter whose samples changed was trained again on what remains: from its start or, where only samples "
-    "changed that had been added, from what it was before these. The state is {}. "
-)
+_FROM = {
+    (False, False): "from its start",
+    (True, False): "from its start or, where only samples changed that had been added, from what it was before these",
+    (False, True): "from its start or, where none of them lies in the first slices, from what it was after these",
+    (True, True): "from its start or, where those that changed lie in later slices or had been added, from what it was "
+    "before the first of these",
+}
+"""Where a training begins again, by whether the run has grown and whether its shards are cut into slices."""
+_TRAINED = "Every adapter whose samples changed was trained again on what remains, {}. "
 _KEPT = {
     INHERITED: "What is taken over was computed when the forgotten data was still there: which samples lie in which "
     "shard, which of them are for training, validation and test, and which were drawn. No centre of a shard "
@@ -38,9 +42,6 @@ _KEPT = {
     FRESH: "Samples may have changed from one split to another, or have come in, for that reason alone; figures before "
     "and after may be of different samples.",
 }
-MEANING = {level: _STATE.format(definition(level, False)) + _KEPT[level] for level in LEVELS}
-MEANING_GROWN = {level: _GROWN.format(definition(level, True)) + _KEPT[level] for level in (INHERITED, STRICT)}
-"""Where training samples are in several pieces."""
 FROM_PREFIX = (
     "Nothing was trained: the adapter of every shard that had seen forgotten data was replaced by the one kept from "
     "before the first slice that saw any of it, or left out where none was, and all that was kept from later was "
@@ -61,17 +62,9 @@ APPROXIMATE = (
     "nor a verification of this run holds until the next exact request: whatever that names, it also trains the moved "
     f"adapters again or, if it is carried out at once, no longer serves them. {_KEPT[INHERITED]}"
 )
-MIXED = (
-    "Each affected shard's adapter was trained again from its start on what remains, and what had seen the forgotten "
-    "data was computed again or deleted. "
-)
-MIXED_GROWN = (
-    "Each affected shard's adapter was trained again on what remains: from its start or, where only samples changed "
-    "that had been added, from what it was before these. What had seen the forgotten data was computed again or "
-    "deleted. "
-)
-"""These two are for a run whose parts come from several kinds of machine: no training from scratch gives exactly its
-bits."""
+MIXED = "What had seen the forgotten data was computed again or deleted. "
+"""In place of a definition, for a run whose parts come from several kinds of machine: no training from scratch gives
+exactly its bits."""
 LEFT = (
     "Text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest lists them "
     "under outside.logs. A log that an older version wrote in a program that made several runs may hold "
@@ -191,9 +184,21 @@ def _meaning(content: Mapping[str, Any]) -> str:
     if content.get(TO_MAKE):
         is_cut = content.get(SERVED) != {}
         return (FROM_PREFIX if is_cut else NO_PREFIX.format(definition(level, is_grown))) + _KEPT[level]
-    if not _machines(content)["comparable"]:
-        return (MIXED_GROWN if is_grown else MIXED) + _KEPT[level]
-    return (MEANING_GROWN if is_grown else MEANING)[level]
+    is_comparable = bool(_machines(content)["comparable"])
+    return meaning(level, is_grown, content.get(SLICES) is not None, is_comparable)
+
+
+def meaning(level: str, is_grown: bool, is_sliced: bool, is_comparable: bool = True) -> str:
+    """What an exact request left.
+
+    Args:
+        level: its exactness.
+        is_grown: whether training samples are in several pieces.
+        is_sliced: whether shards are cut into slices.
+        is_comparable: whether all parts come from one kind of machine.
+    """
+    state = f"The state is {definition(level, is_grown)}. " if is_comparable else MIXED
+    return _TRAINED.format(_FROM[is_grown, is_sliced]) + state + _KEPT[level]
 
 
 def _machines(content: Mapping[str, Any]) -> Mapping[str, Any]:

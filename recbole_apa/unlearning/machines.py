@@ -107,8 +107,8 @@ class Machines:
             return (
                 "Not comparable bit for bit: what was left untouched was computed on another kind of machine "
                 f"({before}) than what was trained now ({here}), and training from scratch on either gives other bits. "
-                "What is promised: the adapters that had seen the forgotten data were trained again from their start "
-                "without it."
+                "What is promised: the adapters that had seen the forgotten data were trained again without it, from "
+                "before they had seen any of it."
             )
         if None in self.before:
             return (

@@ -15,7 +15,7 @@ from recbole_apa.partition import Partition
 from recbole_apa.runs.ledger import Ledger, manifest_digest
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.store import MANIFEST, RunStore
-from recbole_apa.unlearning.certificate import MEANING, MEANING_GROWN
+from recbole_apa.unlearning.certificate import meaning
 from recbole_apa.unlearning.plan import plan_text
 from tests.helpers.places import ROOT
 from tests.helpers.runs import copy_run
@@ -35,17 +35,25 @@ def test_the_page_says_what_the_constants_say():
 def test_help_and_certificate_quote_them():
     words = " ".join(usage("recbole-apa").split())
     for level, text in DEFINITIONS.items():
-        assert f"--exactness={level} {text}" in words and f"The state is {text}." in MEANING[level]
+        assert f"--exactness={level} {text}" in words and f"The state is {text}." in meaning(level, False, False)
 
 
 def test_a_grown_run_s_lines_say_so_and_those_of_fresh_do_not():
-    assert list(MEANING_GROWN) == ["inherited", "strict"]
-    for level, text in MEANING_GROWN.items():
-        assert f"The state is {DEFINITIONS[level]}, {IN_ORDER}." in text and IN_ORDER not in MEANING[level]
+    for level in ("inherited", "strict"):
+        text = meaning(level, True, False)
+        assert f"The state is {DEFINITIONS[level]}, {IN_ORDER}." in text
+        assert IN_ORDER not in meaning(level, False, False)
         assert "from its start or, where only samples changed that had been added" in text
     for level in LEVELS:
         assert definition(level, False) == DEFINITIONS[level]
     assert definition(None, False) == "" and definition(None, True) == f"training {IN_ORDER}"
+
+
+@pytest.mark.parametrize("is_comparable", [True, False])
+@pytest.mark.parametrize("is_grown", [True, False])
+def test_a_certificate_of_slices_does_not_say_that_adapters_were_trained_from_their_start(is_grown, is_comparable):
+    assert "on what remains, from its start or, where " in meaning("inherited", is_grown, True, is_comparable)
+    assert "on what remains, from its start. " in meaning("inherited", False, False, is_comparable)
 
 
 @pytest.mark.quick("strict")

@@ -104,7 +104,10 @@ def test_an_approximate_method_is_refused(copied):
 
 def test_an_audit_finds_a_point_that_was_not_rewritten(sliced, copied, tmp_path):
     pair = pair_in(sliced, "first")
-    shard = next(a.shard for a in unlearn(copied, interactions=[pair]).plan.affected if a.shard is not None)
+    done = unlearn(copied, interactions=[pair])
+    page = next(path for path in done.certificates if path.suffix == ".json").with_suffix(".html").read_text()
+    assert "from its start or, where none of them lies in the first slices, from what it was after these" in page
+    shard = next(a.shard for a in done.plan.affected if a.shard is not None)
     points = copied / f"shards/{shard:03d}/points"
     name = sorted(p.name for p in points.iterdir())[-1]
     shutil.rmtree(points / name)
