@@ -12,7 +12,7 @@ from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.forget_task import ForgetRequest, open_task
 from recbole_apa.comparison.measured import kept_scores
 from recbole_apa.comparison.methods.sharded import AdapterMethod
-from recbole_apa.comparison.registry import ADAPTERS
+from recbole_apa.comparison.registry import ADAPTERS, rests_on_evidence
 from recbole_apa.comparison.report.forgetting import write_forgetting
 from recbole_apa.comparison.row import (
     DONE,
@@ -100,9 +100,10 @@ def compare_forgetting(
     approximate = {name for name in names if is_approximate(name)}
     for name in approximate:
         parse_choice(name)
-    unknown = sorted(set(names) - approximate - set(ADAPTERS))
+    adapters = [name for name in ADAPTERS if not rests_on_evidence(name)]  # scores here are the adapters' own
+    unknown = sorted(set(names) - approximate - set(adapters))
     if unknown:
-        known = [*APPROXIMATE_METHODS, *ADAPTERS]
+        known = [*APPROXIMATE_METHODS, *adapters]
         near = nearest(unknown[0].partition(":")[0], known, CLOSE)
         raise SettingsError(
             f"found {', '.join(unknown)}; expected methods that forget with an adapter: {', '.join(known)}"

@@ -55,6 +55,9 @@ def test_names_that_do_not_forget_are_refused(options, tmp_path):
         compare_forgetting(["DeepFM"], ForgetRequest(ratio=0.1), "board", [], options, folder=tmp_path / "f")
     with pytest.raises(SettingsError, match=r"found GradDif; expected .*; did you mean 'GradDiff'"):
         compare_forgetting(["GradDif"], ForgetRequest(ratio=0.1), "board", [], options, folder=tmp_path / "f")
+    # it would have been APA(D) by another name: scores are the adapters' own
+    with pytest.raises(SettingsError, match=r"found APA\(D\)\+Evidence; expected methods that forget"):
+        compare_forgetting(["APA(D)+Evidence"], ForgetRequest(ratio=0.1), "board", [], options, folder=tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
 

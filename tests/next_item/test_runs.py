@@ -65,6 +65,12 @@ def test_after_requests_the_run_is_what_a_training_without_the_rows_gives(forgot
     assert verified.differences == [] and verified.comparable and "shards of the training before" in verified.means
 
 
+def test_without_its_key_an_audit_does_not_hold(forgotten, tmp_path):
+    """Of a run of APA as well: an audit that ends with an error is not told from one that was not made."""
+    (finding,) = audit_next_items(forgotten, {"key_file": str(tmp_path / "none.json")}).findings
+    assert "none.json does not exist" in finding
+
+
 @pytest.mark.slow
 def test_fresh_takes_nothing_over(folder):
     forget_next_items(folder, users=["u5"], exactness="fresh")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from recbole_apa.core.errors import KeyFileError, RunError
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.core.system.machine import kind_from, machine_kind
@@ -69,8 +69,6 @@ def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | Non
             refuse_waiting(store, manifest)
             refuse_edited(store, manifest, keys)
             run = open_state(store, config_dict, keys)
-        except KeyFileError:
-            raise
         except RunError as error:
             out.findings.append(str(error))
             return out
