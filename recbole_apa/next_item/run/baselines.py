@@ -78,7 +78,7 @@ def add_baselines(run: NextItemRun, names: Sequence[str]) -> None:
             title, scorer = _sequential(run, name, notes) if name in MODELS else (name, _general(run, folder, name))
             run.figures |= figures_of(run.options, run.data, {title: scorer})
             seconds[title] = round(time.perf_counter() - start, 1)
-    run.table = "\n".join([table_of(run.figures, seconds), *notes, *([run.later] if run.later else [])])
+    run.table = "\n".join([table_of(run.figures, seconds), *notes, *run.notes])
 
 
 def _plain(name: str) -> str:
