@@ -1,11 +1,13 @@
 """What stands under a run's table: what its figures do not mean."""
 
+from recbole_apa.cli import recommendations
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.ranking import split_of
 from recbole_apa.next_item.run.figures import told_of_repeats
 from recbole_apa.next_item.run.title_rows import told_of_drawn
 from recbole_apa.next_item.sequences import UserSequence
+from recbole_apa.pipeline.recommendation import Recommendation
 
 
 def _data(*sequences: str) -> NextItemData:
@@ -33,3 +35,9 @@ def test_rows_of_more_users_than_there_are_say_how_many_they_have():
     data, figures = _data("abcd", "abcd", "ab"), {"titles of 20 drawn users": {}, "heads of 20 drawn users": {}}
     assert "there are 3 with a test target and 2 with a validation target" in told_of_drawn(figures, data)
     assert told_of_drawn({"titles of 2 drawn users": {}}, data) == told_of_drawn({"heads alone": {}}, data) == ""
+
+
+def test_the_similar_item_is_not_told_as_the_one_before():
+    """Similar items are symmetric: what came after it is another term's."""
+    found = Recommendation("u", 1, "b", "B", 1.0, {"what follows": 2.0, "similar items": 0.1}, "A")
+    assert recommendations._why(found) == "what follows +2.00, similar items +0.10, because of A"
