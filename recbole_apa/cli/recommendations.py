@@ -110,4 +110,4 @@ def _table(found: Sequence["Recommendation"]) -> str:
 def _why(r: "Recommendation") -> str:
     terms = sorted(r.terms.items(), key=lambda term: -term[1])
     parts = [f"{name} {value:+.2f}" for name, value in terms]
-    return ", ".join([*parts, *([f"after {r.because}"] if r.because else [])])
+    return ", ".join([*parts, *([f"because of {r.because}"] if r.because else [])])

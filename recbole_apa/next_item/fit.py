@@ -146,7 +146,7 @@ def split_states(rows: Sequence[UserRows], name: str) -> SplitStates:
 def divide(rows: Sequence[UserRows], settings: NextItemSettings) -> dict[str, int]:
     """User -> shard, of users with training rows."""
     users = [of_user.sequence.user for of_user in rows]
-    if settings.partition == "hashed_user" or not rows:
+    if settings.hashes_users or not rows:
         return {user: hashed_shard(user, settings) for user in users}
     means = torch.stack([of_user.embedding() for of_user in rows])
     centres = fit_centres(users, means, settings.n_shards, settings.seed)

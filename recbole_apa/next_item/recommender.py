@@ -68,8 +68,8 @@ class APANext(SequentialRecommender):
         return self.full_sort_predict(interaction).gather(1, items[:, None])[:, 0]
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
-        """The mean -log chance of the batch's targets, as served; it has no gradient, as heads are solved and counts
-        counted."""
+        """The mean -log chance of the batch's targets by the scores that are served, among all items, those of the
+        history included; it has no gradient, as heads are solved and counts counted."""
         log_chances = torch.log_softmax(self._scores(interaction), 1)
         targets = interaction[self.POS_ITEM_ID].to("cpu") - 1
         return -log_chances.gather(1, targets[:, None]).mean()

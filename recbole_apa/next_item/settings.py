@@ -117,6 +117,11 @@ class NextItemSettings(Checked):
         """Whether heads learn from rows before those of the last pass."""
         return self.head_rows == "all"
 
+    @property
+    def hashes_users(self) -> bool:
+        """Whether users' names alone decide on their shards."""
+        return self.partition == "hashed_user"
+
     def plain(self) -> dict[str, object]:
         """The fields as JSON stores them."""
         return asdict(self)

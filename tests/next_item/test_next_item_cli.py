@@ -12,7 +12,8 @@ import torch
 
 from recbole_apa.cli.main import main
 from recbole_apa.next_item.ranking import split_of
-from recbole_apa.next_item.run.baselines import ROWS, rows_as_files, scores_of, train_on
+from recbole_apa.next_item.run.baselines import rows_as_files, scores_of, train_on
+from recbole_apa.next_item.run.left_rows import ROWS
 from tests.helpers.inside import inside
 
 

@@ -262,9 +262,10 @@ def test_heads_with_less_evidence_and_hashed_users(next_options, tmp_path, evide
     assert (run.state.fusion is None) == ("heads alone" not in run.figures) == (evidence == "none")
     terms = {"language model", "what follows"} if evidence == "transitions" else set()
     assert set(recommend(run.folder, "u4")[0].terms) == terms
-    forget_next_items(run.folder, users=["u9"])
+    told = json.loads(Path(forget_next_items(run.folder, users=["u9"]).certificates[0]).read_text())
+    assert "nothing is taken over" not in told["means"] and "not trained again" in told["kept"]  # two shards stay
     verified = verify_next_items(run.folder)
-    assert verified.holds and "nothing is taken over" in verified.means
+    assert verified.holds and "nothing is taken over" in verified.means  # of what it was compared with
     assert audit_next_items(run.folder).holds
 
 

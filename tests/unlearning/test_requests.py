@@ -197,6 +197,10 @@ def test_names_that_would_widen_a_request_are_refused():
             named_demands(**wrong)
     with pytest.raises(RequestError, match="found None, expected a name"):
         named_demands(interactions=[(None, "x")])
+    for empty in (float("nan"), np.float32("nan")):  # a user may be called nan: an empty cell is not that user
+        with pytest.raises(RequestError, match=r"found .*nan.*, expected a name"):
+            named_demands(users=[empty])
+    assert named_demands(users=["nan"])[0].user == "nan"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import psutil
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
@@ -25,6 +24,7 @@ from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.ranking import RankedSplit
 from recbole_apa.next_item.run.figures import Scorer, figures_of, table_of
+from recbole_apa.next_item.run.left_rows import ROWS, remove_left_rows
 from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.sequential.network import MODELS
 from recbole_apa.next_item.sequential.training import train_sequential
@@ -35,8 +35,6 @@ _KINDS = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL})
 _MEASURE = "NDCG@10"
 ALL_POSITIONS = "-all-positions"
 """Behind the name of a model that is trained so."""
-ROWS = "recbole-apa-next-"
-"""How the folders begin that rows are written to; then comes the number of the process."""
 _EXPECTED = (
     "expected RecBole's general models (Pop, ItemKNN, EASE, BPR, LightGCN, ...) or, of its sequential models, "
     f"{' and '.join(MODELS)}, which one pass trains on all positions"
@@ -78,7 +76,7 @@ def add_baselines(run: NextItemRun, names: Sequence[str]) -> None:
             title, scorer = _sequential(run, name, notes) if name in MODELS else (name, _general(run, folder, name))
             run.figures |= figures_of(run.options, run.data, {title: scorer})
             seconds[title] = round(time.perf_counter() - start, 1)
-    run.table = "\n".join([table_of(run.figures, seconds), *notes, *([run.later] if run.later else [])])
+    run.table = "\n".join([table_of(run.figures, seconds), *notes, *run.notes])
 
 
 def _plain(name: str) -> str:
@@ -123,7 +121,7 @@ def train_on(folder: Path, name: str, seed: int) -> TrainedBaseline:
 def rows_as_files(data: NextItemData) -> Iterator[Path]:
     """The rows as RecBole's pre-split files, in a folder that is deleted afterwards; those that killed processes left
     are deleted before."""
-    _remove_left()
+    remove_left_rows()
     folder = Path(tempfile.mkdtemp(prefix=f"{ROWS}{os.getpid()}-"))
     try:
         splits: dict[str, list[PresplitRow]] = {"train": [], "valid": [], "test": []}
@@ -136,13 +134,6 @@ def rows_as_files(data: NextItemData) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_left() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{ROWS}*"):
-        process = folder.name.removeprefix(ROWS).split("-")[0]
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_items(path: Path, data: NextItemData) -> None:

@@ -16,16 +16,22 @@ MEANS = {
     "before",
     FRESH: "what a training today on the dataset without those rows gives; nothing is taken over",
 }
-KEPT = (
-    "The shard of each remaining user was chosen when the forgotten data was still there. Of heads nothing is taken "
-    "over: sums are whole numbers, the forgotten part was subtracted from them, and what is left has the bits of a "
-    "count without it."
+SAME_AS_TODAY = MEANS[FRESH].partition(";")[0]
+"""In place of both where users' names alone decide on their shards: a training today gives what is taken over."""
+BY_NAME = (
+    "The shard of each user follows from the user's name alone. Shards in which nobody changed were not trained again: "
+    "a training today gives the bits that they have."
+)
+BY_STATES = "The shard of each remaining user was chosen when the forgotten data was still there."
+HEADS = (
+    " Of heads nothing is taken over: sums are whole numbers, the forgotten part was subtracted from them, and what is "
+    "left has the bits of a count without it."
 )
 ADAPTED = (
     " The drafts of changed shards were deleted before anything else; their adapters and drafts were trained again, "
     "from the start that all shards have."
 )
-"""Added to :data:`KEPT` where titles or codes are trained."""
+"""Added where titles or codes are trained."""
 RESTARTED = (
     " The drafts of changed shards were deleted before anything else, and trained again; so were their adapters, each "
     "from its restart point before the first slice that holds a user who changed, which has seen nobody of that slice "

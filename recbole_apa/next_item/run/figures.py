@@ -102,6 +102,22 @@ def _popular(data: NextItemData) -> Tensor:
     return seen
 
 
+def told_of_repeats(data: NextItemData) -> str:
+    """Of targets that their users had before: what the mask does with them, for people; empty without such."""
+    parts = []
+    for name, title in (("test", "test"), ("valid", "validation")):
+        split = split_of(data, name)
+        pairs = zip(split.targets.tolist(), split.histories, strict=True)
+        n_repeats = sum(target in history for target, history in pairs)
+        parts += [f"{n_repeats} of {len(split.targets)} {title} targets"] if n_repeats else []
+    if not parts:
+        return ""
+    return (
+        f"{' and '.join(parts)} are items that their users had before: of these users' past the mask leaves the target "
+        "alone, so that the figures of all rows have hits that no list of recommendations has"
+    )
+
+
 def table_of(figures: Mapping[str, Mapping[str, float]], seconds: Mapping[str, float]) -> str:
     """The figures for a terminal: test figures, and validation NDCG."""
     names = list(dict.fromkeys(name for row in figures.values() for name in row if name.startswith("test.")))

@@ -6,6 +6,7 @@ from pathlib import Path
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.next_item.run.left_rows import remove_left_rows
 from recbole_apa.next_item.run.result import ForgetResult
 from recbole_apa.next_item.run.session import Session
 from recbole_apa.next_item.run.store import NextItemStore
@@ -66,4 +67,7 @@ def forget_next_items(
     store.manifest()
     with run_lock(store.folder, "unlearning", writes=not dry_run):
         session = Session(store, config_dict or {}, manner)
-        return session.dry_run(groups) if dry_run else session.run(groups)
+        if dry_run:
+            return session.dry_run(groups)
+        remove_left_rows()
+        return session.run(groups)

@@ -22,9 +22,10 @@ from recbole_apa.next_item.counts import Scores, scores_of
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.options import NextItemOptions
 from recbole_apa.next_item.run.added_files import read_added
+from recbole_apa.next_item.run.figures import told_of_repeats
 from recbole_apa.next_item.run.state_files import read_figures, read_state
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.title_rows import title_rows
+from recbole_apa.next_item.run.title_rows import title_rows, told_of_drawn
 from recbole_apa.next_item.run.to_make import ends_in, text_of_later
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import NextItemState
@@ -71,6 +72,12 @@ class NextItemRun:
     def later(self) -> str:
         """What a request at once has left for later, for people; empty if the run is whole."""
         return "" if self.is_whole else text_of_later(self.state, self.options.settings)
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines under the table, for people."""
+        told = (told_of_repeats(self.data), told_of_drawn(self.of_titles, self.data), self.later)
+        return [line for line in told if line]
 
     @property
     def without_adapter(self) -> list[int]:

@@ -20,6 +20,7 @@ from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of
 from recbole_apa.next_item.run.certificate import MEANS, left_out
 from recbole_apa.next_item.run.exports import older_exports
+from recbole_apa.next_item.run.left_rows import left_rows
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import certificate_in, refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.state_files import read_figures
@@ -78,6 +79,7 @@ def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | Non
         _audit_derived(run, _other_machine(run, manifest), out)
         out.notices += [run.later] if run.later else []
     _audit_exports(store, manifest, out)
+    out.notices += [f"{path} has rows that a killed comparison has left: delete it" for path in left_rows()]
     return out
 
 

@@ -14,12 +14,15 @@ from recbole_apa.next_item.options import MODEL
 from recbole_apa.next_item.run.added_files import write_added
 from recbole_apa.next_item.run.certificate import (
     ADAPTED,
+    BY_NAME,
+    BY_STATES,
     CODED,
     DROPPED,
-    KEPT,
+    HEADS,
     LEFT,
     MEANS,
     RESTARTED,
+    SAME_AS_TODAY,
     NextItemCertificate,
     keyed_files,
     left_out,
@@ -77,7 +80,7 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
             "served": [*manifest["served"], *(entry.digest for entry in entries)],
             "n_forgotten": manifest["n_forgotten"] + sum(len(entry.content["interactions"]) for entry in entries),
             KEY: key.name,
-            "partition_of": _partition_of(made.level, after.options.settings.partition, manifest["partition_of"]),
+            "partition_of": _partition_of(made.level, after.options.settings.hashes_users, manifest["partition_of"]),
         }
     )
 
@@ -92,7 +95,7 @@ def _certificate(
     """The certificate of one of the requests."""
     before, after, change, level = made.before, made.after, made.change, made.level
     settings, together = after.options.settings, len(made.entries)
-    is_fresh = level == FRESH or settings.partition == "hashed_user"
+    by_name = settings.hashes_users and level != FRESH
     return NextItemCertificate(
         request={
             "position": entry.position,
@@ -103,8 +106,8 @@ def _certificate(
             **({"served_together": together} if together > 1 else {}),
         },
         exactness=level,
-        means=MEANS[FRESH if is_fresh else INHERITED] + left_out(after),
-        kept="" if is_fresh else _kept(made),
+        means=(SAME_AS_TODAY if by_name else MEANS[level]) + left_out(after),
+        kept="" if level == FRESH else _kept(made, by_name),
         users={"changed": len(change.users), "gone": len(change.gone)},
         shards={"changed": list(change.shards), "total": settings.n_shards},
         files=files,
@@ -123,13 +126,13 @@ def put_grown_state(store: NextItemStore, made: Transition) -> None:
     """As :func:`put_new_state`, of an addition."""
     after, (entry,), manifest = made.after, made.entries, store.manifest()
     folder = _written(store, manifest, after)
-    partition = after.options.settings.partition
+    by_name = after.options.settings.hashes_users
     store.put_in_force(
         {
             **_next(manifest, after, folder),
             GROWN: [*manifest.get(GROWN, []), entry.digest],
             KEY: entry.content[KEY],
-            "partition_of": _partition_of(INHERITED, partition, manifest["partition_of"]),
+            "partition_of": _partition_of(INHERITED, by_name, manifest["partition_of"]),
         }
     )
 
@@ -138,7 +141,7 @@ def put_caught_up(store: NextItemStore, after: NextItemRun, entry: Entry, level:
     """As :func:`put_new_state`, of what requests at once have left for later."""
     manifest = store.manifest()
     folder = _written(store, manifest, after)
-    partition = _partition_of(level, after.options.settings.partition, manifest["partition_of"])
+    partition = _partition_of(level, after.options.settings.hashes_users, manifest["partition_of"])
     told = {CAUGHT: [*manifest.get(CAUGHT, []), entry.digest], KEY: entry.content[KEY], "partition_of": partition}
     store.put_in_force({**_next(manifest, after, folder), **told})
 
@@ -162,19 +165,24 @@ def _next(manifest: Mapping[str, Any], after: NextItemRun, folder: Path) -> dict
     }
 
 
-def _partition_of(level: str, partition: str, before: str) -> str:
+def _partition_of(level: str, hashes_users: bool, before: str) -> str:
     """What the assignment to shards was computed from. A hash of the user's name looks at no data."""
-    if level == FRESH or partition == "hashed_user":
+    if level == FRESH or hashes_users:
         return THIS_DATA
     return EARLIER if before in (THIS_DATA, EARLIER) else before
 
 
-def _kept(made: Transition) -> str:
-    """What an inherited state took over."""
+def _kept(made: Transition, by_name: bool) -> str:
+    """What an inherited state took over.
+
+    Args:
+        by_name: whether users' names alone decide on their shards.
+    """
     after = made.after
     trained = RESTARTED if any(told["kept"] for told in made.slices.values()) else ADAPTED
     adapted = trained if after.is_whole else DROPPED
-    return KEPT + adapted * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
+    kept = (BY_NAME if by_name else BY_STATES) + HEADS
+    return kept + adapted * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
 
 
 def _figures(

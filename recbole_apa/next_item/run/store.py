@@ -22,7 +22,7 @@ from recbole_apa.runs.names import CERTIFICATES, NEXT_ITEMS
 MANIFEST, KIND = "manifest.json", NEXT_ITEMS
 FORMAT = 1
 EXPORTS = "exports.json"
-"""Recommendations that were written elsewhere: path -> digest of the file."""
+"""Recommendations that were written elsewhere: path -> the state that they are from."""
 DRAFTS = "drafts"
 """Folder of a state's drafts."""
 GROWN = "added"

@@ -34,6 +34,19 @@ def title_rows(figures: Mapping[str, Mapping[str, float]]) -> Figures:
     return {row: dict(figures[row]) for row in rows}
 
 
+def told_of_drawn(figures: Mapping[str, Mapping[str, float]], data: NextItemData) -> str:
+    """Where rows are named after more users than there are: how many they have, for people; else empty."""
+    named = {row.partition(" of ")[2] for row in figures if row.endswith("drawn users")}
+    n_of = {name: len(split_of(data, name).targets) for name in SPLITS}
+    n_wanted = max((int(told.split()[0]) for told in named), default=0)
+    if n_wanted <= min(n_of.values()):
+        return ""
+    return (
+        f"rows of {n_wanted} drawn users: there are {n_of['test']} with a test target and {n_of['valid']} with a "
+        "validation target"
+    )
+
+
 def _place(row: str) -> tuple[bool, bool]:
     """What is written alone, with the heads, the heads alone."""
     name = row.partition(" of ")[0]

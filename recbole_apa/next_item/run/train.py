@@ -157,7 +157,7 @@ def evaluate(run: NextItemRun, reader: RowReader | None = None) -> None:
         run.of_titles = figures_of_titles(run.options, run.data, run.state, reader)
     run.figures = figures_of(run.options, run.data, own_rows(run.state, run.data, run.options.settings.head_ridge))
     run.figures |= run.of_titles
-    run.table = "\n".join([table_of(run.figures, {}), *([run.later] if run.later else [])])
+    run.table = "\n".join([table_of(run.figures, {}), *run.notes])
 
 
 @own_log()

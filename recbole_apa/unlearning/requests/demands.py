@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from recbole_apa.core.errors import RequestError
@@ -114,7 +115,8 @@ def _list_of_names(what: str, names: Iterable[object]) -> Iterable[object]:
 
 
 def _name(what: str, name: object) -> str:
-    if name is None or not str(name).strip():
+    is_missing = name is None or (isinstance(name, Real) and name != name)  # NaN: an empty cell of pandas
+    if is_missing or not str(name).strip():
         raise RequestError(f"{what}: found {name!r}, expected a name")
     return _readable(what, "a name", str(name))
 
