@@ -39,6 +39,8 @@ def board_options(data: Path, backbone: Path) -> dict[str, Any]:
         "valid_samples": 12,
         "test_samples": 12,
         "n_shards": 3,
+        "partition": "semantic",
+        "shard_slices": 1,
         "epochs": 2,
         "train_batch_size": 4,
         "learning_rate": 0.01,

@@ -15,6 +15,7 @@ from recbole_apa.core.yaml import read_yaml
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.recbole_data_options import data_options
 from recbole_apa.model.settings import read_checked_settings
+from recbole_apa.next_item.label_column import with_numbers_that_are_there
 from recbole_apa.next_item.ranking import refuse_metrics
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.pipeline.config import APAConfig
@@ -83,12 +84,13 @@ def read_options(dataset: str, files: Sequence[str] = (), given: Mapping[str, ob
     open_log(config)
     own = read_checked_settings(config)
     refuse_metrics(config["metrics"])
+    folder, data = Path(config["data_path"]).resolve(), data_options(config, own.samples)
     return NextItemOptions(
         dataset=dataset,
-        folder=str(Path(config["data_path"]).resolve()),
+        folder=str(folder),
         settings=settings,
         backbone=own.backbone,
-        data=data_options(config, own.samples),
+        data=data if "threshold" in asked else with_numbers_that_are_there(data, folder / dataset),
         metrics=tuple(config["metrics"]),
         topk=tuple(config["topk"]),
         device=str(config["device"]),
