@@ -154,8 +154,8 @@ class CompareOptions:
     """Comparing, on the same test rows."""
 
     compare: str | None = field(default=None, metadata=told("NAMES"))
-    """Retraining, SISA, RecEraser, GraphEraser, RecBole's models (none of knowledge graphs), APA:option=value, ... or
-    the groups paper, recbole, rules, evidence, ablations, all."""
+    """Retraining, SISA, RecEraser, GraphEraser, RecBole's models (but those on knowledge graphs), APA:option=value, ...
+    or the groups paper, recbole, rules, evidence, ablations, all."""
     experiment: str | None = field(default=None, metadata=told("table1"))
     """A comparison kept in properties/experiments/ (table1, partition, weights, ...), or a file."""
     seeds: int | None = field(
@@ -170,8 +170,8 @@ class CompareOptions:
     """Whether each row also forgets one interaction, to time it (default: yes); most models are trained again for
     that."""
     compare_dir: str | None = field(default=None, metadata=told("DIR"))
-    """Where rows, tables and report go (default: saved/compare-DATASET, or saved/forget-DATASET of how methods forget);
-    finished rows are kept. No request to forget reaches that folder."""
+    """Where rows, tables and report go (default: saved/compare-DATASET, or saved/forget-DATASET for ways of
+    forgetting); finished rows are kept. No request to forget reaches that folder."""
     slices: bool | None = field(default=None, metadata=told())
     """Tables of cold and warm users, short and long histories, rare and popular items."""
     baseline_options: Mapping[str, object] | None = field(

@@ -15,7 +15,7 @@ from recbole_apa.core.yaml import read_yaml
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.recbole_data_options import data_options
 from recbole_apa.model.settings import read_checked_settings
-from recbole_apa.next_item.label_column import with_numbers_that_are_there
+from recbole_apa.next_item.label_column import with_numbers_that_are_read
 from recbole_apa.next_item.ranking import refuse_metrics
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.pipeline.config import APAConfig
@@ -71,6 +71,7 @@ def read_options(dataset: str, files: Sequence[str] = (), given: Mapping[str, ob
 
     Raises:
         SettingsError: lists all options that are unknown, wrong, or have no part in APANext.
+        DataError: the file of interactions is malformed, or has neither ratings nor times.
     """
     asked: dict[str, object] = {}
     for file in files:
@@ -90,7 +91,7 @@ def read_options(dataset: str, files: Sequence[str] = (), given: Mapping[str, ob
         folder=str(folder),
         settings=settings,
         backbone=own.backbone,
-        data=data if "threshold" in asked else with_numbers_that_are_there(data, folder / dataset),
+        data=data if "threshold" in asked else with_numbers_that_are_read(data, folder / dataset),
         metrics=tuple(config["metrics"]),
         topk=tuple(config["topk"]),
         device=str(config["device"]),

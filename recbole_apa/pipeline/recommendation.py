@@ -24,9 +24,9 @@ class Recommendation:
     """What each term adds to the log odds, above its mean over the items that were scored; none where the language
     model alone is served."""
     because: str | None
-    """The text of the item of the user's past that counts of similar items speak for most, whether it usually comes
-    before this one or not (APANext with ``evidence: transitions``: the one that does); None without evidence, or if
-    none speaks for it."""
+    """The text of the item of the user's past that counts of similar items speak for most (APANext with
+    ``evidence: transitions``: the one that this item comes after most); None without evidence, or if none speaks for
+    it."""
 
 
 def refuse_count(name: str, value: object) -> None:

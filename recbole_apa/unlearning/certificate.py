@@ -24,12 +24,12 @@ FIRST_FORMAT = "first_format"
 """Names the format that a certificate was first written in, if its digests were keyed later."""
 IN_PIECES, STATISTICS, SLICES, SERVED = "in_pieces", "statistics", "slices", "served"
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
+_POINT = "from the restart point before the first"
 _FROM = {
     (False, False): "from its start",
     (True, False): "from its start or, where only samples changed that had been added, from what it was before these",
-    (False, True): "from its start or, where none of them lies in the first slices, from what it was after these",
-    (True, True): "from its start or, where those that changed lie in later slices or had been added, from what it was "
-    "before the first of these",
+    (False, True): f"from its start, or {_POINT} slice that holds a changed sample",
+    (True, True): f"from its start, or {_POINT} slice or addition that holds a changed sample",
 }
 """Where a training begins again, by whether the run has grown and whether its shards are cut into slices."""
 _TRAINED = "Every adapter whose samples changed was trained again on what remains, {}. "

@@ -45,7 +45,7 @@ class LightStage(Session, ABC):
 
     def _indexed(self) -> IndexedRun | None:
         """The run by its index, if that is enough for such requests and the run is not open yet."""
-        if self.opened is not None or not self.manner.is_papers:
+        if self.opened is not None or not self.manner.is_default:
             return None
         return open_light(self.store, self.changes or {}, self.keys)
 

@@ -31,8 +31,8 @@ class Manner:
     passes_over: bool = False
 
     @property
-    def is_papers(self) -> bool:
-        """Whether affected adapters are trained again on shards that stay, as in the paper."""
+    def is_default(self) -> bool:
+        """Whether affected adapters are trained again, on shards that stay."""
         return (self.exactness, self.method) == (INHERITED, EXACT)
 
 
@@ -59,7 +59,7 @@ def refuse_other_manner(
     for entry in waiting:
         manner = entry.content["exactness"], entry.content.get("method", EXACT)
         covered = [d for d in demands if any(covers(d, part) for part in served([entry]))]
-        alone = not demands and not asked.is_papers
+        alone = not demands and not asked.is_default
         if manner != (asked.exactness, asked.method) and (covered or alone):
             raise RequestError(
                 f"the request in line {entry.position} of the ledger is waiting, or was just finished, with "

@@ -52,7 +52,9 @@ def test_a_grown_run_s_lines_say_so_and_those_of_fresh_do_not():
 @pytest.mark.parametrize("is_comparable", [True, False])
 @pytest.mark.parametrize("is_grown", [True, False])
 def test_a_certificate_of_slices_does_not_say_that_adapters_were_trained_from_their_start(is_grown, is_comparable):
-    assert "on what remains, from its start or, where " in meaning("inherited", is_grown, True, is_comparable)
+    assert "on what remains, from its start, or from the restart point" in meaning(
+        "inherited", is_grown, True, is_comparable
+    )
     assert "on what remains, from its start. " in meaning("inherited", False, False, is_comparable)
 
 

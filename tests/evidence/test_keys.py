@@ -137,7 +137,6 @@ def forge_without_the_key(folder):
     (folder / "ledger.jsonl").write_text("".join(chain.lines))
 
 
-@pytest.mark.slow
 def test_a_keyed_digest_cannot_be_replaced_by_a_plain_one(run_folder, key_file):
     """Without the key's name a digest of the forged manifest was taken as it stood, and the audit held."""
     unlearn(run_folder, users=["u3"])

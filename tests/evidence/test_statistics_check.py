@@ -42,7 +42,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("earlier", [0, 1], ids=["all rows", "changes"])
 @pytest.mark.parametrize(("broken", "says"), BROKEN)
 def test_sums_that_keep_a_row_are_not_certified(broken, says, earlier, finished, tmp_path, monkeypatch):

@@ -118,7 +118,7 @@ def test_an_addition_starts_with_new_moments(sliced, cuts, spots, tmp_path):
     assert same(found, store.load_shard(0, point_name(1, added[1]))[0])
 
 
-@pytest.mark.slow
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "gone",
     [

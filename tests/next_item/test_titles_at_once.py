@@ -42,7 +42,6 @@ def stranger(made) -> str:
     return next(user for user in sorted(shard_of) if shard_of[user] != shard_of["u5"])
 
 
-@pytest.mark.slow
 def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(folder, plain, monkeypatch):
     forget_next_items(plain, users=["u5"])
     with monkeypatch.context() as patch:

@@ -126,7 +126,6 @@ def test_a_backbones_own_program_needs_the_word_of_whoever_opens_the_run(finishe
         evaluate_run(copy_run(finished, tmp_path / "plain"), {"trust_remote_code": True})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", ["tensorboard", "exports"])
 def test_nothing_outside_is_deleted_or_written_that_is_not_the_runs_own(place, finished, tmp_path):
     """A manifest named somebody's folder as its logs, or its export, and the next request deleted or overwrote it."""
@@ -235,7 +234,6 @@ def test_a_training_goes_on_through_no_link(name, options, tmp_path):
     assert not elsewhere.exists()
 
 
-@pytest.mark.slow
 def test_a_forged_adapter_is_found_by_verification_alone(finished, tmp_path):
     """Where nothing was forgotten all digests are plain, and a sender can make them anew."""
     folder, name = copy_run(finished, tmp_path / "run"), "shards/000/adapter_model.safetensors"

@@ -99,7 +99,7 @@ CASES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.quick("a user in all pieces")
 @pytest.mark.parametrize("name", CASES)
 def test_forgetting_in_a_grown_run_is_exact(name, folder):
     unlearn(folder, **CASES[name])

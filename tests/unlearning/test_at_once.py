@@ -41,7 +41,7 @@ def kinds(folder):
     return [e.kind for e in Ledger(folder, RunStore(folder).salt).entries()]
 
 
-@pytest.mark.slow
+@pytest.mark.quick("first")
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which, sliced, tmp_path, monkeypatch):
     pair = pair_in(sliced, which)

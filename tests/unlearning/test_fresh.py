@@ -15,8 +15,6 @@ from tests.helpers.fresh_states import PARTS, dataset_digest, differences, sampl
 from tests.helpers.kills import completed, killed
 from tests.helpers.runs import copy_run, shown_interaction, tree
 
-pytestmark = pytest.mark.slow
-
 USERS, ITEMS = [f"u{k}" for k in range(14)], [f"i{k}" for k in range(22)]
 
 
@@ -121,6 +119,7 @@ def trained(name, rows, settings, tmp_path):
     return asked, run("APA", "some", config_dict={**given, **places}, run_dir=tmp_path / "new"), places
 
 
+@pytest.mark.quick("items")
 @pytest.mark.parametrize("name", CASES)
 def test_fresh_is_a_new_run_on_rows_deleted_by_hand(name, rows, settings, tmp_path):
     asked, expected, places = trained(name, rows, settings, tmp_path)
@@ -144,6 +143,7 @@ def test_fresh_is_a_new_run_on_rows_deleted_by_hand(name, rows, settings, tmp_pa
         assert len(again.data[0]._dataset.samples) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MOVING)
 def test_strict_is_not_where_split_or_draw_move(name, rows, settings, tmp_path):
     """Otherwise the comparison above would show nothing of ``fresh``."""
@@ -160,6 +160,7 @@ def small(rows, settings, tmp_path):
     return run("APA", "some", config_dict=given, run_dir=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_two_requests_come_to_what_both_at_once_come_to(small, tmp_path):
     one_by_one, at_once = copy_run(small, tmp_path / "a"), copy_run(small, tmp_path / "b")
     unlearn(one_by_one, users=["u8"], exactness="fresh")
@@ -168,6 +169,7 @@ def test_two_requests_come_to_what_both_at_once_come_to(small, tmp_path):
     assert differences(state(one_by_one), state(at_once)) == {}
 
 
+@pytest.mark.slow
 def test_a_later_request_takes_over_the_new_draw(small, tmp_path):
     unlearn(small.run_dir, users=["u8"], exactness="fresh")
     drawn = sample_ids(evaluate_run(small.run_dir))
@@ -180,6 +182,7 @@ def test_a_later_request_takes_over_the_new_draw(small, tmp_path):
     assert "split and draw" not in audited.checked + verified.compared  # they are no longer those of a new training
 
 
+@pytest.mark.slow
 def test_requests_that_wait_are_carried_out_at_the_level_that_takes_over_least(small, tmp_path):
     apart, folder = copy_run(small, tmp_path / "a"), copy_run(small, tmp_path / "b")
     for asked, level in (({"users": ["u8"]}, "fresh"), ({"users": ["u3"]}, "inherited")):
@@ -197,6 +200,7 @@ def stopped(*args, **named):
     raise InterruptedError
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_changes_and_the_request_does_it(small):
     before = tree(small.run_dir)
     asked = {"users": ["u3", "u8"], "exactness": "fresh"}
@@ -215,6 +219,7 @@ def test_the_plan_says_what_changes_and_the_request_does_it(small):
     assert f"{done.count('train', ADDED)} train samples in" in text and "taken in by the new split and draw" in page
 
 
+@pytest.mark.slow
 def test_a_new_training_that_would_be_refused_refuses_the_request(small):
     before = tree(small.run_dir)
     with pytest.raises(
@@ -226,6 +231,7 @@ def test_a_new_training_that_would_be_refused_refuses_the_request(small):
         unlearn(small.run_dir, users=["u3"], exactness="fresh", method="NPO")
 
 
+@pytest.mark.slow
 def test_a_draw_that_is_not_a_new_one_is_found(small):
     """A state that ``strict`` left, called one of ``fresh``."""
     unlearn(small.run_dir, users=["u3", "u8"], exactness="strict")
@@ -235,6 +241,7 @@ def test_a_draw_that_is_not_a_new_one_is_found(small):
     assert any(f.startswith("the train samples are not those of a new split and draw") for f in found)
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.parametrize("kill_at", range(3, 80, 4))
 def test_killed_anywhere_it_ends_where_it_would_have(kill_at, small, server, work_folder, tmp_path):

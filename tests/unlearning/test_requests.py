@@ -3,8 +3,10 @@
 import json
 import time
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,8 +199,9 @@ def test_names_that_would_widen_a_request_are_refused():
             named_demands(**wrong)
     with pytest.raises(RequestError, match="found None, expected a name"):
         named_demands(interactions=[(None, "x")])
-    for empty in (float("nan"), np.float32("nan")):  # a user may be called nan: an empty cell is not that user
-        with pytest.raises(RequestError, match=r"found .*nan.*, expected a name"):
+    # a user may be called nan: an empty cell is not that user
+    for empty in (float("nan"), np.float32("nan"), Decimal("nan"), pd.NA, pd.NaT):
+        with pytest.raises(RequestError, match=r"found .*(nan|NaN|NA|NaT).*, expected a name"):
             named_demands(users=[empty])
     assert named_demands(users=["nan"])[0].user == "nan"
 

@@ -106,7 +106,7 @@ def test_an_audit_finds_a_point_that_was_not_rewritten(sliced, copied, tmp_path)
     pair = pair_in(sliced, "first")
     done = unlearn(copied, interactions=[pair])
     page = next(path for path in done.certificates if path.suffix == ".json").with_suffix(".html").read_text()
-    assert "from its start or, where none of them lies in the first slices, from what it was after these" in page
+    assert "from its start, or from the restart point before the first slice that holds a changed sample" in page
     shard = next(a.shard for a in done.plan.affected if a.shard is not None)
     points = copied / f"shards/{shard:03d}/points"
     name = sorted(p.name for p in points.iterdir())[-1]

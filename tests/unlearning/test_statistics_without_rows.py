@@ -21,8 +21,6 @@ from recbole_apa.runs.names import COLLABORATIVE_SCORES, COMBINATION
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import light_stage
 
-pytestmark = pytest.mark.slow
-
 WHOLE = {
     "train_samples": 1000,
     "valid_samples": 1000,
@@ -107,6 +105,7 @@ def refuse_differences(folder, other):
     assert audit(folder).holds
 
 
+@pytest.mark.quick("light")
 @pytest.mark.parametrize("users", [["s1"], ["u3"], ["s2", "u3", "s1"]], ids=["light", "long", "by turns"])
 def test_nothing_differs_from_a_run_without_the_rows(users, options, tmp_path):
     given = {**options, **WHOLE, **STATES, "variants": "chosen"}
@@ -140,6 +139,7 @@ def test_what_is_public_about_an_item_goes_with_its_last_row(options, tmp_path, 
     assert evaluate_run(made.run_dir).metrics and unlearn(made.run_dir, users=["s2"])
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_same_on_movielens(options, tmp_path):
     """The users of ml-100k with most rows among those without a sample, whom the draw does not replace."""

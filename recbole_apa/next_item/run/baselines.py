@@ -4,9 +4,6 @@ General models are trained by RecBole. Of its sequential models RecBole makes a 
 two of its networks are trained on all positions of a history at once instead, and their rows are named so.
 """
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +21,7 @@ from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.ranking import RankedSplit
 from recbole_apa.next_item.run.figures import Scorer, figures_of, table_of
-from recbole_apa.next_item.run.left_rows import ROWS, remove_left_rows
+from recbole_apa.next_item.run.left_rows import folder_of_rows
 from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.sequential.network import MODELS
 from recbole_apa.next_item.sequential.training import train_sequential
@@ -119,11 +116,8 @@ def train_on(folder: Path, name: str, seed: int) -> TrainedBaseline:
 
 @contextmanager
 def rows_as_files(data: NextItemData) -> Iterator[Path]:
-    """The rows as RecBole's pre-split files, in a folder that is deleted afterwards; those that killed processes left
-    are deleted before."""
-    remove_left_rows()
-    folder = Path(tempfile.mkdtemp(prefix=f"{ROWS}{os.getpid()}-"))
-    try:
+    """The rows as RecBole's pre-split files, in a folder that is deleted afterwards."""
+    with folder_of_rows() as folder:
         splits: dict[str, list[PresplitRow]] = {"train": [], "valid": [], "test": []}
         for sequence in data.sequences:
             splits["train"] += [PresplitRow(sequence.user, item, 1, ()) for item in sequence.trained]
@@ -132,8 +126,6 @@ def rows_as_files(data: NextItemData) -> Iterator[Path]:
         write_presplit(folder, NAME, splits, folder / "none", Layout())
         _write_items(folder / NAME / f"{NAME}.item", data)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_items(path: Path, data: NextItemData) -> None:

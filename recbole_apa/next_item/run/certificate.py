@@ -6,26 +6,20 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 
 from recbole_apa.evidence import Key
-from recbole_apa.evidence.exactness import FRESH, INHERITED
 from recbole_apa.next_item.run.opened import NextItemRun
 
 FORMAT = 1
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "safetensors", "numpy", "scikit-learn")
-MEANS = {
-    INHERITED: "what training on the remaining data gives with the assignment of users to shards of the training "
-    "before",
-    FRESH: "what a training today on the dataset without those rows gives; nothing is taken over",
-}
-SAME_AS_TODAY = MEANS[FRESH].partition(";")[0]
-"""In place of both where users' names alone decide on their shards: a training today gives what is taken over."""
+_TODAY = "what a training today on {} without those rows gives"
+_INHERITED = "what training on the remaining data gives with the assignment of users to shards of the training before"
 BY_NAME = (
-    "The shard of each user follows from the user's name alone. Shards in which nobody changed were not trained again: "
-    "a training today gives the bits that they have."
+    "The shard of each user follows from the user's name alone. Of shards in which nobody changed all was kept but "
+    "what requests at once had left for later: a training today that leaves the same out gives the bits that they have."
 )
 BY_STATES = "The shard of each remaining user was chosen when the forgotten data was still there."
 HEADS = (
-    " Of heads nothing is taken over: sums are whole numbers, the forgotten part was subtracted from them, and what is "
-    "left has the bits of a count without it."
+    " Of the heads of changed shards nothing is taken over: sums are whole numbers, the forgotten part was subtracted "
+    "from them, and what is left has the bits of a count without it."
 )
 ADAPTED = (
     " The drafts of changed shards were deleted before anything else; their adapters and drafts were trained again, "
@@ -94,6 +88,20 @@ class NextItemCertificate:
             "versions": _versions(),
             **content,
         }
+
+
+def means(run: NextItemRun, inherits: bool, keeps: bool) -> str:
+    """A definition of exact.
+
+    Args:
+        run: in its new state.
+        inherits: whether users stay in the shards of the training before.
+        keeps: whether anything was taken over, which a training today would give in the same bits.
+    """
+    if inherits:
+        return _INHERITED + left_out(run)
+    rows = "the dataset and the rows that have joined, in their order," if len(run.data.added) else "the dataset"
+    return _TODAY.format(rows) + "; nothing is taken over" * (not keeps) + left_out(run)
 
 
 def served_at_once(run: NextItemRun) -> dict[str, object]:

@@ -113,8 +113,8 @@ def told_of_repeats(data: NextItemData) -> str:
     if not parts:
         return ""
     return (
-        f"{' and '.join(parts)} are items that their users had before: of these users' past the mask leaves the target "
-        "alone, so that the figures of all rows have hits that no list of recommendations has"
+        f"{' and '.join(parts)} are items that their users had before: of these users' past the mask lets the target "
+        "alone through, so that the figures of all rows have hits that no list of recommendations can have"
     )
 
 

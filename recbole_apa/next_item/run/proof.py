@@ -14,11 +14,11 @@ from recbole_apa.core.files.whole import file_digest
 from recbole_apa.core.system.machine import kind_from, machine_kind
 from recbole_apa.data.forgotten import Forgotten
 from recbole_apa.evidence import KeyRing, key_ring
-from recbole_apa.evidence.exactness import FRESH, INHERITED, THIS_DATA
+from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.next_item.derive import derive
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of
-from recbole_apa.next_item.run.certificate import MEANS, left_out
+from recbole_apa.next_item.run.certificate import means
 from recbole_apa.next_item.run.exports import older_exports
 from recbole_apa.next_item.run.left_rows import left_rows
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
@@ -64,6 +64,7 @@ def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | Non
     """
     store, out = NextItemStore(folder), NextItemAudit()
     keys = key_ring(config_dict)
+    out.notices += [f"{path} has rows that a killed comparison has left: delete it" for path in left_rows()]
     with run_lock(store.folder, "auditing", writes=False):
         try:
             manifest = store.check()
@@ -79,7 +80,6 @@ def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | Non
         _audit_derived(run, _other_machine(run, manifest), out)
         out.notices += [run.later] if run.later else []
     _audit_exports(store, manifest, out)
-    out.notices += [f"{path} has rows that a killed comparison has left: delete it" for path in left_rows()]
     return out
 
 
@@ -226,9 +226,9 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
     found += [] if run.figures == again.figures == told else ["figures"]
     machines = _other_machine(run, manifest)
     is_changed = bool(manifest["served"] or manifest.get(GROWN))
-    means = MEANS[INHERITED if inherits else FRESH] + left_out(run) if is_changed else ""
+    told_means = means(run, inherits, keeps=False) if is_changed else ""
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
     compared += ["adapters", "drafts"] if run.state.learnt.adapters else []
     compared += ["restart points"] if any(run.state.learnt.points) else []
     compared += ["codes"] if run.state.codes is not None else []
-    return VerifyResult(found, compared, means, round(time.perf_counter() - start, 1), machines, not machines)
+    return VerifyResult(found, compared, told_means, round(time.perf_counter() - start, 1), machines, not machines)

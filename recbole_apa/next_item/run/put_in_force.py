@@ -20,12 +20,10 @@ from recbole_apa.next_item.run.certificate import (
     DROPPED,
     HEADS,
     LEFT,
-    MEANS,
     RESTARTED,
-    SAME_AS_TODAY,
     NextItemCertificate,
     keyed_files,
-    left_out,
+    means,
     served_at_once,
 )
 from recbole_apa.next_item.run.exports import noted_exports
@@ -106,7 +104,7 @@ def _certificate(
             **({"served_together": together} if together > 1 else {}),
         },
         exactness=level,
-        means=(SAME_AS_TODAY if by_name else MEANS[level]) + left_out(after),
+        means=means(after, level != FRESH and not by_name, by_name),
         kept="" if level == FRESH else _kept(made, by_name),
         users={"changed": len(change.users), "gone": len(change.gone)},
         shards={"changed": list(change.shards), "total": settings.n_shards},

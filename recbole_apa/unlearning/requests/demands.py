@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -115,7 +116,9 @@ def _list_of_names(what: str, names: Iterable[object]) -> Iterable[object]:
 
 
 def _name(what: str, name: object) -> str:
-    is_missing = name is None or (isinstance(name, Real) and name != name)  # NaN: an empty cell of pandas
+    # an empty cell of pandas: NaN, which is not equal to itself, NA or NaT
+    is_empty = type(name).__name__ in ("NAType", "NaTType") or (isinstance(name, (Real, Decimal)) and name != name)
+    is_missing = name is None or is_empty
     if is_missing or not str(name).strip():
         raise RequestError(f"{what}: found {name!r}, expected a name")
     return _readable(what, "a name", str(name))
