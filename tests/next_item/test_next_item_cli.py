@@ -13,7 +13,6 @@ import torch
 from recbole_apa.cli.main import main
 from recbole_apa.next_item.ranking import split_of
 from recbole_apa.next_item.run.baselines import rows_as_files, scores_of, train_on
-from recbole_apa.next_item.run.left_rows import ROWS
 from tests.helpers.inside import inside
 
 
@@ -146,7 +145,7 @@ def test_candidates_are_for_the_labelled_mode(run, capsys):
 
 def test_rows_that_a_killed_comparison_left_go_with_the_next(read, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left, other = tmp_path / f"{ROWS}999999999-x", tmp_path / f"{ROWS}{os.getpid()}-x"
+    left, other = (tmp_path / f"recbole-apa-next-{number}-x" for number in (999999999, os.getpid()))
     for folder in (left, other):
         folder.mkdir()
         (folder / "presplit.train.inter").write_text("u5\ti1\n")
