@@ -98,7 +98,8 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found("--model=APA", *data, *new, "--skip_unknown")
     sliced = tmp_path / "sliced"
     found |= fields_found(
-        "--model=APA", *data, f"--run_dir={sliced}", "--shard_slices=3", "--forget_users=u3", "--at_once"
+        *("--model=APA", "--dataset=board", *words({**options, "epochs": 1, "shard_slices": 3})),
+        *(f"--run_dir={sliced}", "--forget_users=u3", "--at_once"),
     )
     found |= fields_found(f"--run={sliced}", "--catch_up")
     found |= fields_found("--model=Pop", *data)
