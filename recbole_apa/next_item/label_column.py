@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions, LabelRule
-from recbole_apa.data.reader import FileForm, read_table
+from recbole_apa.data.reader import FileForm, read_header
 
 INTER = "inter"
 
@@ -23,7 +23,7 @@ def with_numbers_that_are_read(data: DataOptions, stem: Path) -> DataOptions:
     if not path.is_file():
         return data  # the reader says so
     form = FileForm(data.files.separator, data.files.encoding)
-    names = {field.name for field in read_table(path, form, choose=lambda field: None).header}
+    names = {field.name for field in read_header(path, form)}
     wanted, unwanted = data.files.columns(INTER)
     read = (names if wanted is None else names & wanted) - unwanted
     if data.label.column in read:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from recbole_apa.data.reader import FileForm, fast, read, read_table
+from recbole_apa.core.errors import DataError
+from recbole_apa.data.reader import FileForm, fast, read, read_header, read_table
 from tests.helpers.reader_ways import BAD_NUMBERS, GOOD_NUMBERS, assert_as_the_reference, cells_of, few, read_in_a_way
 
 SEPARATORS = ["\t", ",", ";", "|", " ", "::", "||", "§", "\x1f"]
@@ -150,6 +151,31 @@ def test_what_a_csv_writer_wrote_is_read_back(path, rows, separator, quoting, en
     assume(right.quoted)
     assert right.columns["a"] == [a for a, _, _ in rows] and right.columns["b"] == [b for _, b, _ in rows]
     assert right.columns["c"] == [None if c == "" else float(c) for *_, c in rows]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:token\tb:float\nx\t1\n",
+        "\ufeffa:token\tb:float\r\nx\t1\r\n",
+        '"a:token"\t"b:float"\n"x\ty"\t1\n',
+        'a:token\tb:float\n"x\ty"\t1\n',
+        "a:token\tb:float",
+    ],
+)
+def test_the_header_alone_is_that_of_the_table(path, text):
+    path.write_text(text, newline="", encoding="utf-8")
+    assert read_header(path) == read_table(path).header
+
+
+@pytest.mark.parametrize("data", [b"", b"a\tb\n", b"\xe9:token\tb:float\n"])
+def test_what_is_wrong_with_a_header_is_said_as_of_the_table(path, data):
+    path.write_bytes(data)
+    with pytest.raises(DataError) as alone:
+        read_header(path)
+    with pytest.raises(DataError) as whole:
+        read_table(path)
+    assert str(alone.value) == str(whole.value)
 
 
 def test_a_quoted_cell_that_holds_a_separator_of_several_characters(path):

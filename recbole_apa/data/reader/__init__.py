@@ -5,7 +5,7 @@ pandas, and of what a column is for.
 """
 
 from recbole_apa.data.reader.header import Field
-from recbole_apa.data.reader.read import FileForm, read_table, strict
+from recbole_apa.data.reader.read import FileForm, read_header, read_table, strict
 from recbole_apa.data.reader.table import RECBOLE_MISSING, Rule, Table, concat
 
-__all__ = ["RECBOLE_MISSING", "Field", "FileForm", "Rule", "Table", "concat", "read_table", "strict"]
+__all__ = ["RECBOLE_MISSING", "Field", "FileForm", "Rule", "Table", "concat", "read_header", "read_table", "strict"]

@@ -84,6 +84,19 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
     return plainly
 
 
+def read_header(path: Path, form: FileForm | None = None) -> tuple[Field, ...]:
+    """The columns that the header of an atomic file names; rows are looked at only if it has quotation marks.
+
+    Raises:
+        DataError: the header is invalid, or the file cannot be read.
+    """
+    form = form or FileForm()
+    visible_data = _without_mark(_utf8(path, form.encoding))
+    if b'"' in _first_line(visible_data):
+        return read_table(path, form, choose=lambda field: None).header
+    return _header(path, visible_data, form.separator, form.separator)
+
+
 def _plainly(path: Path, visible_data: memoryview, separators: tuple[str, str], choose: Choose, found: Scan) -> Table:
     """Read with each line as a row and quotation marks as text.
 
