@@ -42,10 +42,12 @@ class TrainedState:
     """When each training sample is trained."""
     prefixes: Mapping[int, Place] = field(default_factory=dict)
     """Shard -> the first place that its adapter lacks."""
+    moved: Collection[int] = ()
+    """Shards whose adapters an approximate method moved."""
 
     def lineage(self, splits: Mapping[str, Sequence[Sample]], kept: Collection[str]) -> dict[str, dict[str, str]]:
         """Which samples each of its files saw; see :func:`~recbole_apa.model.lineage.lineage_of`."""
-        return lineage_of(self.partition, splits, kept, self.places, self.prefixes)
+        return lineage_of(self.partition, splits, kept, self.places, self.prefixes, self.moved)
 
 
 def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
@@ -73,7 +75,8 @@ def _fit(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset)
         fit.store.save_prefixes(fit.record.prefixes)
         _save_order(fit.store, fit, train_set)
     memory = fill_memory(fit, valid_set, active)
-    return TrainedState(embeddings, partition, memory, active, fit.places, fit.record.prefixes)
+    found = fit.record
+    return TrainedState(embeddings, partition, memory, active, fit.places, found.prefixes, found.moved)
 
 
 def _save_order(store: RunStore, fit: FitContext, train_set: APADataset) -> None:

@@ -34,6 +34,8 @@ class FitRecord:
     n_new: dict[int, int] = field(default_factory=dict)
     """Shard -> how many of the slices that its adapter was trained on the preceding state did not have: trained for the
     state that is made, also before an interruption."""
+    moved: list[int] = field(default_factory=list)
+    """Shards whose adapters an approximate method moved, in this training or before."""
     n_places: int = 0
     """Slices of shards that were trained in this training; a shard without slices counts as one."""
     seconds: dict[str, float] = field(default_factory=dict)

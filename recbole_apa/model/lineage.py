@@ -54,6 +54,7 @@ def lineage_of(
     kept: Collection[str],
     places: Places,
     prefixes: Prefixes,
+    moved: Collection[int] = (),
 ) -> dict[str, dict[str, str]]:
     """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report depend on all of these.
 
@@ -61,6 +62,7 @@ def lineage_of(
         kept: the splits of whose samples the run keeps frozen activations; those of no split if it keeps none.
         places: as in :func:`chain_of`.
         prefixes: of shards whose adapters lack places.
+        moved: shards whose adapters an approximate method moved; they have no restart points.
     """
     train, valid, test = ({s.sample_id: s.digest() for s in splits[name]} for name in SPLITS)
     seen: dict[str, dict[str, str]] = {}
@@ -70,7 +72,7 @@ def lineage_of(
         if k in prefixes and not members:
             continue  # it has no adapter
         seen[shard_name(k)] = {name: train[name] for name in members}
-        for place in sorted({place_of[name] for name in members})[1:]:
+        for place in sorted({place_of[name] for name in members})[1:] if k not in moved else ():
             before = [name for name in members if place_of[name] < place]
             seen[shard_name(k, point_name(*place))] = {name: train[name] for name in before}
     if kept:

@@ -34,6 +34,8 @@ class ShardChain:
     """What the last of those left."""
     record: ShardRecord | None = None
     """Of the training of the last addition's places, as far as it was done; None before any."""
+    is_moved: bool = False
+    """Whether an approximate method moved its adapter; then it has no restart points."""
 
     @property
     def next(self) -> ShardPlace:
@@ -71,6 +73,11 @@ class ShardChain:
         self.took(record)
         self.start = Start(found.factors, found.moments if self.goes_on(self.n_done) else None)
         self.n_done += 1
+
+    def moved(self, factors: Factors, record: ShardRecord) -> None:
+        """All its places are behind this adapter, which an approximate method moved."""
+        self.start, self.record, self.is_moved = Start(factors), record, True
+        self.n_done = len(self.places)
 
 
 def _joined(one: ShardRecord, other: ShardRecord) -> ShardRecord:

@@ -12,15 +12,16 @@ from recbole_apa.adapters.peft_files import PeftDescription
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
 from recbole_apa.model.apa import APA
-from recbole_apa.model.contracts import ToTrain
+from recbole_apa.model.contracts import ShardUpdate, ToTrain
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.lineage import chain_of
 from recbole_apa.model.shard_chain import ShardChain, ShardPlace
 from recbole_apa.model.shard_trainer import ShardTrainer, Start, Trained
 from recbole_apa.partition import Partition
+from recbole_apa.runs.manifest import ShardRecord
 from recbole_apa.runs.names import point_name
 from recbole_apa.runs.points import ShardPoints
-from recbole_apa.runs.shard_files import record_of
+from recbole_apa.runs.shard_files import is_moved, record_of
 from recbole_apa.runs.store import RunStore
 
 
@@ -41,7 +42,7 @@ class ShardBuilder:
         """One adapter for each shard; None for an empty one, and for one of which nothing may be served yet.
 
         Raises:
-            SettingsError: an approximate method for a shard of several places.
+            SettingsError: an approximate method for a shard that has grown.
         """
         start, fit = time.perf_counter(), self.fit
         chains = {k: self._chain(k) for k, n in enumerate(self.partition.sizes()) if n}
@@ -51,11 +52,15 @@ class ShardBuilder:
         n_before = {k: self._n_before(chain) for k, chain in chains.items()}
         missing = [chain for chain in chains.values() if not chain.is_done]
         n_missing = len(missing)
-        if fit.inputs.shard_update and any(len(chain.places) > 1 for chain in missing):
+        if fit.inputs.shard_update and any(chain.places[-1].place.piece for chain in missing):
             raise SettingsError(
                 "unlearn_method: found an approximate method for a shard that was trained in several pieces, as the "
-                "run has grown or is cut into slices; expected exact"
+                "run has grown; expected exact"
             )
+        if update := fit.inputs.shard_update:
+            for chain in missing:
+                self._move(chain, update)
+            missing = []
         while missing:  # the next place of each, in every round
             self._train(missing)
             missing = [chain for chain in missing if not chain.is_done]
@@ -63,6 +68,7 @@ class ShardBuilder:
         fit.record.n_served = {k: chain.n_done for k, chain in chains.items()}
         fit.record.n_new = {k: max(0, chain.n_done - n_before[k]) for k, chain in chains.items()}
         fit.record.prefixes = {k: chain.next.place for k, chain in chains.items() if not chain.is_whole}
+        fit.record.moved = [k for k, chain in chains.items() if chain.is_moved]
         fit.record.shards += [(k in chains and chains[k].record) or {} for k in range(self.partition.n_shards)]
         if n_missing:
             fit.record.add_seconds("train_shards_seconds", start)
@@ -96,7 +102,7 @@ class ShardBuilder:
     def _take_over(self, chain: ShardChain) -> None:
         """Take what is there already: the whole shard, or the longest run of its first places."""
         ends_early = chain.end is not None and chain.places[-1].place >= chain.end
-        if not ends_early and self._take_whole(chain):
+        if (not ends_early and self._take_whole(chain)) or self.fit.inputs.shard_update:
             return
         for i, one in enumerate(chain.places):
             found = self._place(chain, i)
@@ -138,6 +144,9 @@ class ShardBuilder:
             getLogger().info(f"shard {chain.shard + 1}/{self.partition.n_shards} is already on disk, not trained again")
         if done is None:
             return False
+        if is_moved(done[1]):
+            chain.moved(*done)
+            return True
         for later in chain.places[1:]:
             chain.took(state.shard_record(chain.shard, point_name(*later.place)))
             chain.n_done += 1
@@ -186,15 +195,13 @@ class ShardBuilder:
         if self._are_for_workers(chains):
             self._train_elsewhere(chains)
             return
-        size = 1 if self.fit.inputs.shard_update else self.fit.model.settings.training.fused_shards
+        size = self.fit.model.settings.training.fused_shards
         for begin in range(0, len(chains), size):
             self._train_here(chains[begin : begin + size])
 
     def _are_for_workers(self, missing: Sequence[ShardChain]) -> bool:
         pool = self.fit.inputs.pool
-        if pool is None or self.fit.inputs.shard_update:
-            return False
-        return len(missing) > 1 or pool.is_elsewhere
+        return pool is not None and (len(missing) > 1 or pool.is_elsewhere)
 
     def _train_elsewhere(self, chains: Sequence[ShardChain]) -> None:
         pool, by_shard = self.fit.inputs.pool, {chain.shard: chain for chain in chains}
@@ -207,13 +214,11 @@ class ShardBuilder:
         self.fit.record.trained.sort()  # they arrived in order of completion
 
     def _train_here(self, chains: Sequence[ShardChain]) -> None:
-        """Train the next place of several shards in one batch, or of one, or update one."""
+        """Train the next place of several shards in one batch, or of one."""
         fit, n_shards = self.fit, self.partition.n_shards
-        trainer, update = ShardTrainer(fit.model, fit.show_progress), fit.inputs.shard_update
+        trainer = ShardTrainer(fit.model, fit.show_progress)
         start, places = time.perf_counter(), [chain.next for chain in chains]
-        if update:
-            trained = [Trained(*update.update(chains[0].shard, places[0].batches))]
-        elif len(chains) == 1:
+        if len(chains) == 1:
             (one,), (place,) = chains, places
             trained = [trainer.fit(one.shard, n_shards, place.batches, fit.log, one.start, place.place)]
         else:
@@ -226,22 +231,38 @@ class ShardBuilder:
 
     def _keep(self, chain: ShardChain, found: Trained, seconds: float) -> None:
         """Log a finished place, and keep its adapter in the store."""
-        one, update = chain.next, self.fit.inputs.shard_update
-        if chain.shard not in self.fit.record.trained:
-            self.fit.record.trained.append(chain.shard)
+        one = chain.next
+        self._log(chain.shard, one.place.text(), len(one.batches.samples), found, seconds)
+        chain.trained(found, seconds)
+        self._save(chain, found, record_of(found.history, one.key, seconds))
+
+    def _move(self, chain: ShardChain, update: ShardUpdate) -> None:
+        """Let an approximate method move the adapter of a shard; its restart points saw what is forgotten, or lead to
+        what the adapter no longer is, and none stays."""
+        start, batches = time.perf_counter(), self._batches(self.partition.members(chain.shard))
+        found = Trained(*update.update(chain.shard, batches))
+        seconds = time.perf_counter() - start
+        self._log(chain.shard, "", len(batches.samples), found, seconds)
+        record = record_of(found.history, update.key(chain.places[-1].key), seconds)
+        chain.moved(found.factors, record)
+        self._save(chain, found, record)
+
+    def _log(self, shard: int, place: str, n_samples: int, found: Trained, seconds: float) -> None:
+        """Count and log what was trained."""
+        if shard not in self.fit.record.trained:
+            self.fit.record.trained.append(shard)
         self.fit.record.n_places += 1
         losses = ", ".join(f"{loss:.4f}" for loss in found.history.epoch_losses)
-        name = ", ".join(filter(None, (f"shard {chain.shard + 1}/{self.partition.n_shards}", one.place.text())))
+        name = ", ".join(filter(None, (f"shard {shard + 1}/{self.partition.n_shards}", place)))
         getLogger().info(
             set_color(f"{name} training", "green")
-            + f" [samples: {len(one.batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
+            + f" [samples: {n_samples}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
         )
-        chain.trained(found, seconds)
+
+    def _save(self, chain: ShardChain, found: Trained, record: ShardRecord) -> None:
         if self.fit.store:
-            about, key = peft_description(self.fit.model), update.key(one.key) if update else one.key
-            kept = chain.start.moments
-            record = record_of(found.history, key, seconds)
-            self.fit.store.save_shard(chain.shard, found.factors, about, record, kept)
+            about, moments = peft_description(self.fit.model), chain.start.moments
+            self.fit.store.save_shard(chain.shard, found.factors, about, record, moments)
 
 
 def peft_description(model: APA) -> PeftDescription:

@@ -17,6 +17,7 @@ from recbole_apa.evaluation.variants import chosen_aggregation, chosen_scores, s
 from recbole_apa.model.combined_scores import CombinedScores
 from recbole_apa.model.prefix_states import PrefixStates
 from recbole_apa.pipeline.build import RunResult
+from recbole_apa.runs.names import shard_name
 
 OPTION = "prefix_figures"
 """The option that asks for these figures."""
@@ -26,6 +27,8 @@ _SECONDS = f"{PREFIXES}_seconds"
 def figures_by_slices(result: RunResult, scored: ScoredSplit, show: bool) -> dict[str, float]:
     """Figures of the test samples by slices served, under flat keys (:func:`prefix_figures`); the last number is all
     that the run serves. Empty, with a warning, for a run without slices.
+
+    An adapter that an approximate method moved has no prefixes: then there are no figures, either.
 
     Args:
         result: a trained run, whose store has its restart points.
@@ -37,6 +40,10 @@ def figures_by_slices(result: RunResult, scored: ScoredSplit, show: bool) -> dic
         getLogger().warning(
             f"{OPTION}: no figures by slices, as the run's shards are not cut into any (shard_slices: 1)"
         )
+        return {}
+    if moved := {*trainer.record.moved, *trainer.store.moved_shards(len(trainer.record.sizes))}:
+        names = ", ".join(map(shard_name, sorted(moved)))
+        getLogger().warning(f"{OPTION}: no figures by slices, as an approximate method moved {names}")
         return {}
     start, model, name = time.perf_counter(), result.model, chosen_scores(result.model)
     how = result.config["seed"], result.config["intervals"] == "users"

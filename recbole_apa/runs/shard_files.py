@@ -35,6 +35,11 @@ def record_of(history: "ShardHistory", key: str, seconds: float) -> ShardRecord:
     }
 
 
+def is_moved(record: ShardRecord) -> bool:
+    """Whether the record is of an adapter that an approximate method moved."""
+    return record["key"].startswith(MOVED)
+
+
 class ShardFiles(StateFiles):
     """Reads and writes the adapters of one state; those that its folder lacks are the base's."""
 
@@ -81,13 +86,13 @@ class ShardFiles(StateFiles):
             return None
         record = self.shard_record(shard)
         kept: str = record["key"]
-        fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
+        fits = kept == key or (or_moved and is_moved(record) and kept.endswith(key))
         return (self._factors(shard), record) if fits else None
 
     def moved_shards(self, n_shards: int) -> list[int]:
         """The shards whose adapters an approximate method moved."""
         kept = (k for k in range(n_shards) if (self.shard_folder(k) / "training.json").is_file())
-        return [k for k in kept if self.shard_record(k)["key"].startswith(MOVED)]
+        return [k for k in kept if is_moved(self.shard_record(k))]
 
     def load_shard(self, shard: int, point: str = "") -> "tuple[Factors, ShardRecord] | None":
         """Factors and training record; None for an empty shard.

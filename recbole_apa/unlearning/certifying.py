@@ -44,7 +44,7 @@ class ShardsDone:
     """Whether each prompt and each shard was computed by itself on a CPU; otherwise rounding may depend on what else is
     in the batch."""
     slices: dict[str, int] | None = None
-    """Slices ``trained``, of a ``total``; None if shards are not cut into slices."""
+    """Slices ``trained``, of a ``total``; None if shards are not cut into slices, or adapters were moved as wholes."""
     served: dict[str, dict[str, int]] = field(default_factory=dict)
     """Shard -> slices ``served`` of ``total``, of those that lack some."""
 
@@ -150,14 +150,14 @@ def shards_of(store: RunStore, trainer: "APATrainer") -> ShardsDone:
     """
     record, engine, settings = trainer.record, trainer.model.engine, trainer.model.settings.training
     sizes, fused = record.sizes, settings.fused_shards
-    total = sum(record.n_chained.values())
+    total, in_slices = sum(record.n_chained.values()), settings.shard_slices > 1 and not record.moved
     return ShardsDone(
         trained=sorted(k for k, n in record.n_new.items() if n),
         switched_off=[k for k in changed_shards(store, trainer) if not sizes[k]],
         total=len(sizes),
         fused=fused,
         bit_exact=engine.decoder.device.type == "cpu" and engine.batch_size == 1 and fused <= 1,
-        slices={"trained": sum(record.n_new.values()), "total": total} if settings.shard_slices > 1 else None,
+        slices={"trained": sum(record.n_new.values()), "total": total} if in_slices else None,
         served={
             f"{k:03d}": {"served": record.n_served[k], "total": record.n_chained[k]} for k in sorted(record.prefixes)
         },

@@ -124,6 +124,8 @@ def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Reque
     if method_of(requests) == EXACT:
         settle_meaning(plan, plan.exactness, store.load_pieces())
         add_moved(plan, store.moved_shards(assignment.n_shards), dataset.samples, trained)
+    else:  # adapters are moved as wholes
+        plan.slices, plan.n_slices_of_run = {}, 0
     if plan.exactness == FRESH:
         plan_anew(plan, trained.lineage, dataset, cost)
     return plan

@@ -208,7 +208,7 @@ class Stage(LightStage):
     def _refuse_in_pieces(self) -> None:
         """
         Raises:
-            SettingsError: an approximate method, on a run that has grown or is cut into slices.
+            SettingsError: an approximate method, on a run that has grown or serves prefixes.
         """
         method = self.manner.method
         if method != EXACT and self.store.load_pieces():
@@ -216,10 +216,10 @@ class Stage(LightStage):
                 f"unlearn_method: found {method} on a run that has grown, whose shards were trained in several pieces; "
                 f"expected {EXACT}. (After a request with exactness: {FRESH} each shard is of one piece again.)"
             )
-        if method != EXACT and self.store.n_slices > 1:
+        if method != EXACT and self.store.load_prefixes():
             raise SettingsError(
-                f"unlearn_method: found {method} on a run whose shards were trained in slices; expected {EXACT}, or a "
-                "run with shard_slices: 1"
+                f"unlearn_method: found {method} on a run whose shards lack slices, as a request was carried out at "
+                f"once; expected {EXACT}, or --catch_up first"
             )
 
     def dry_run(self, groups: Sequence[Sequence[Demand]]) -> UnlearnResult:

@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from recbole_apa import add, audit, run, unlearn
-from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.model.train_shards import ShardBuilder
 from recbole_apa.runs.ledger import Ledger
@@ -94,12 +93,6 @@ def test_two_workers_train_the_bytes_of_one(sliced, copied, options, tmp_path):
     unlearn(copied, users=["u3"])
     unlearn(other, users=["u3"], config_dict={"workers": 2})
     assert state(copied) == state(other)
-
-
-def test_an_approximate_method_is_refused(copied):
-    with pytest.raises(SettingsError, match="trained in slices"):
-        unlearn(copied, users=["u3"], method="NPO")
-    assert not Ledger(copied, RunStore(copied).salt).entries()
 
 
 def test_an_audit_finds_a_point_that_was_not_rewritten(sliced, copied, tmp_path):
