@@ -48,6 +48,7 @@ from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.build_data import build_data
 
 BASE: dict[str, Any] = {"evidence": "counts", "test_samples": 600, "variants": "none", "baselines": []}
+BASE |= {"partition": "semantic", "shard_slices": 1}  # as when the first rows were measured
 SMALL: dict[str, Any] = {"train_samples": 16, "test_samples": 40, "n_shards": 2, "MAX_ITEM_LIST_LENGTH": 3}
 SERVED, RESAMPLES = "served", 2000
 AVERAGED = ", fitted on averages"
