@@ -31,7 +31,12 @@ def serve(words: Words, out: Output) -> int:
     minutes = numbers.pop("interval_minutes")
     sizes = [asked.shard_size] if isinstance(asked.shard_size, int) else asked.shard_size or []
     refuse_near_misses(others)
-    stream = Stream(**numbers, interval=60.0 * minutes, n_interactions=asked.dataset_interactions)
+    stream = Stream(
+        **numbers,
+        samples_per_request=asked.samples_per_request,
+        interval=60.0 * minutes,
+        n_interactions=asked.dataset_interactions,
+    )
     made = plan_capacity(
         stream,
         sizes,

@@ -228,8 +228,8 @@ class PlanOptions(RunArguments):
         default=None, metadata=told("20_000_000", bounds=_ABOVE_0, expected=_EACH_ABOVE_0)
     )
     """Interactions of the dataset, for the disk that its index takes (default: as many as training samples)."""
-    samples_per_request: int | float = field(default=11, metadata=told("11", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))
-    """Samples that a request affects."""
+    samples_per_request: int | None = field(default=None, metadata=told("11", bounds=_ABOVE_0, expected=_NUMBER))
+    """Samples that a request affects, each in any shard (default: 1 if shards are of whole users, else 11)."""
     workers: int | float = field(default=1, metadata=told("8", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))
     """Workers that retrain shards."""
     interval_minutes: int | float = field(default=60, metadata=told("60", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))

@@ -9,7 +9,7 @@ K (1 - exp(-L (1 - (1 - 1/K)^m))) shards, each of which is trained once; in part
 import heapq
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from recbole_apa.unlearning.capacity_disk import Disk, DiskCosts, disk_of
 from recbole_apa.unlearning.capacity_slices import makespan, share_of_batch, share_of_one, shares_of
 
 DAY = 86_400.0
+OF_AN_INTERACTION = 11
+"""Samples that show one: a target and ten histories."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,24 @@ class Stream:
     requests_per_day: float
     n_samples: int
     """N, training samples."""
-    samples_per_request: int
-    """m: an interaction is a target once, and appears in later histories of its user."""
+    samples_per_request: int | None = None
+    """m: an interaction is a target once, and appears in later histories of its user. None: as many as reach one shard
+    if shards are of whole users, else those of an interaction; see :meth:`reaching`."""
     workers: int = 1
     interval: float = 3600.0
     """Seconds for which requests are collected when they are served together."""
     n_interactions: float | None = None
     """Of the dataset, for the index; None for as many as training samples, the least there can be."""
+
+    def reaching(self, keeps_users_whole: bool) -> "Stream":
+        """The stream with its samples of a request, given how shards are made."""
+        usual = 1 if keeps_users_whole else OF_AN_INTERACTION
+        return replace(self, samples_per_request=self.samples_per_request or usual)
+
+    @property
+    def m(self) -> int:
+        """Samples of a request; each is in a shard of its own, with equal probability."""
+        return self.samples_per_request or OF_AN_INTERACTION
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,7 @@ def waiting_times(
     """
     generator = np.random.default_rng(seed)
     arrivals = np.cumsum(generator.exponential(DAY / stream.requests_per_day, n_requests))
-    drawn = generator.integers(work.n_shards, size=(n_requests, stream.samples_per_request))
+    drawn = generator.integers(work.n_shards, size=(n_requests, stream.m))
     n, shares = work.n_slices, np.ones(n_requests)
     if n > 1:
         shares = generator.integers(1, n + 1, size=n_requests) / n
@@ -166,7 +179,7 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
     n_rows = round(stream.n_interactions or stream.n_samples)
     train, score = size * costs.seconds_per_sample, costs.n_valid * costs.seconds_per_score
     work = ShardWork(n_shards, train, score, costs.n_slices)
-    hit, mean = shards_hit(n_shards, stream.samples_per_request), share_of_one(costs.n_slices)
+    hit, mean = shards_hit(n_shards, stream.m), share_of_one(costs.n_slices)
     disk = disk_of(costs.disk, n_shards, stream.n_samples, costs.n_valid, n_rows)
     return Capacity(
         n_shards=n_shards,
@@ -187,8 +200,8 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
 def _hours_batched(stream: Stream, work: ShardWork, interval: float) -> float:
     """Workers' hours per day if requests are served together at the end of each interval; no more than they have."""
     per_interval = stream.requests_per_day * interval / DAY
-    of_shard = per_interval * shards_hit(work.n_shards, stream.samples_per_request) / work.n_shards
-    hit = shards_hit_by_batch(work.n_shards, stream.samples_per_request, per_interval)
+    of_shard = per_interval * shards_hit(work.n_shards, stream.m) / work.n_shards
+    hit = shards_hit_by_batch(work.n_shards, stream.m, per_interval)
     seconds = work.n_shards * share_of_batch(work.n_slices, of_shard) * work.train + hit * work.score
     return min(DAY / interval * seconds / 3600, 24.0 * stream.workers)
 
@@ -196,7 +209,7 @@ def _hours_batched(stream: Stream, work: ShardWork, interval: float) -> float:
 def _p95(stream: Stream, work: ShardWork, batched: bool, seed: int) -> float:
     """Infinite if single requests bring more work than the workers can do; a batch grows to all shards at most."""
     seconds = share_of_one(work.n_slices) * work.train + work.score
-    hit = shards_hit(work.n_shards, stream.samples_per_request)
+    hit = shards_hit(work.n_shards, stream.m)
     if not batched and stream.requests_per_day / DAY * hit * seconds >= stream.workers:
         return math.inf
     waits, _ = waiting_times(stream, work, batched, seed)
@@ -206,7 +219,7 @@ def _p95(stream: Stream, work: ShardWork, batched: bool, seed: int) -> float:
 def _break_even(stream: Stream, work: ShardWork, seed: int) -> float:
     """In steps of a quarter of an octave, from one request per day to a million."""
     for rate in 2.0 ** np.arange(0, 20.25, 0.25):
-        asked = Stream(float(rate), stream.n_samples, stream.samples_per_request, stream.workers, stream.interval)
+        asked = replace(stream, requests_per_day=float(rate), n_interactions=None)
         at_once, batched = (_p95(asked, work, together, seed) for together in (False, True))
         if batched < at_once:
             return float(rate)

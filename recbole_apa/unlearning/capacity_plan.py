@@ -14,6 +14,7 @@ from tabulate import tabulate
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import write_json, write_text
 from recbole_apa.evaluation.report.pages import render
+from recbole_apa.partition import PARTITIONERS
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.quick_start import run
 from recbole_apa.runs.log import own_log
@@ -123,12 +124,14 @@ def plan_capacity(
     _check(stream, shard_sizes)
     if run_dir is not None:
         with open_place(run_dir, "planning", writes=False) as here:
-            costs = measured_costs(open_run(RunStore(here), config_dict))
+            costs = measured_costs(made := open_run(RunStore(here), config_dict))
     else:
         n_valid = (config_dict or {}).get("valid_samples")
         with tempfile.TemporaryDirectory() as scratch:
             made = run("APA", dataset, config_dict={**(config_dict or {}), **SMALL}, run_dir=Path(scratch) / "run")
             costs = measured_costs(made, 250 if n_valid is None else n_valid)
+    divides = PARTITIONERS.find(made.model.settings.partition.partition)
+    stream = stream.reaching(divides.keeps_users_whole)
     sizes = list(shard_sizes) or [4**n for n in range(3, 12) if 4**n <= stream.n_samples] or [stream.n_samples]
     lines = plan(stream, costs, sizes)
     target = Path(folder) if folder else Path("saved") / "plan"
@@ -140,7 +143,7 @@ def plan_capacity(
 
 def _check(stream: Stream, sizes: Sequence[int]) -> None:
     for name, value in vars(stream).items():
-        if name == "n_interactions" and value is None:
+        if name in ("n_interactions", "samples_per_request") and value is None:
             continue
         if not isinstance(value, (int, float)) or not value > 0 or (name != "requests_per_day" and value < 1):
             raise SettingsError(f"{name}: found {value!r}, expected a number of at least 1")

@@ -62,6 +62,16 @@ def test_a_lone_request_waits_for_its_own_training_alone():
     assert together.min() >= 10.0 and together.max() <= rare.interval + 20.0
 
 
+GIVEN = [(None, True, 1), (None, False, 11), (5, True, 5), (5, False, 5)]
+
+
+@pytest.mark.parametrize(("given", "whole", "expected"), GIVEN)
+def test_a_request_reaches_one_sample_if_shards_are_of_whole_users(given, whole, expected):
+    stream = Stream(500, 1000, given).reaching(whole)
+    assert stream.samples_per_request == stream.m == expected
+    assert Stream(500, 1000).m == 11
+
+
 @pytest.mark.slow
 def test_more_shards_cost_less_time_and_more_room():
     lines = plan(STREAM, COSTS, [256, 1024, 4096])
@@ -102,6 +112,7 @@ def test_the_command_answers_from_a_run(finished, tmp_path, capsys):
     scored = written["costs"]["seconds_per_score"] * 12 * 3
     assert spent + scored == pytest.approx(full["seconds"])
     assert [line["n_shards"] for line in written["plan"]] == [10, 40]
+    assert written["stream"]["samples_per_request"] == 11  # the run's shards are of single samples
     assert "How many shards?" in (tmp_path / "plan" / "plan.html").read_text()
 
 
