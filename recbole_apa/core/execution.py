@@ -69,7 +69,7 @@ class ExecutionSettings(Checked):
     """With ``shard_slices``: also make figures by slices served, as if all shards had been trained on their first
     slices alone. For each number of slices but the last this scores the validation samples with every adapter and their
     mixture, and the test samples once; a request to forget, or an addition, strikes them unless it is given again. With
-    ``--run`` they are made if given."""
+    ``--run`` they are made if given. A run with adapters that an approximate method moved has none."""
     intervals: Literal["users", "rows"] = field(metadata=option(Says.MAY_CHANGE, expected="users or rows"))
     """What the intervals of tables resample: whole ``users`` with all their rows (one user's rows are alike), or
     ``rows``."""

@@ -66,7 +66,7 @@ class ShardBuilder:
             missing = [chain for chain in missing if not chain.is_done]
         fit.record.n_chained = {k: len(chain.places) for k, chain in chains.items()}
         fit.record.n_served = {k: chain.n_done for k, chain in chains.items()}
-        fit.record.n_new = {k: max(0, chain.n_done - n_before[k]) for k, chain in chains.items()}
+        fit.record.n_new = {k: self._n_new(chain, n_before[k]) for k, chain in chains.items()}
         fit.record.prefixes = {k: chain.next.place for k, chain in chains.items() if not chain.is_whole}
         fit.record.moved = [k for k, chain in chains.items() if chain.is_moved]
         fit.record.shards += [(k in chains and chains[k].record) or {} for k in range(self.partition.n_shards)]
@@ -175,6 +175,12 @@ class ShardBuilder:
         points = ShardPoints(store.base, chain.shard)
         there = (points.find(one.key, chain.goes_on(i)) is not None for i, one in enumerate(chain.places))
         return sum(takewhile(bool, there))
+
+    def _n_new(self, chain: ShardChain, n_before: int) -> int:
+        """How many of the places behind the adapter the preceding state did not have; one that is moved now has none
+        in common with it."""
+        is_moved_now = chain.is_moved and chain.shard not in self.fit.record.taken_over
+        return chain.n_done if is_moved_now else max(0, chain.n_done - n_before)
 
     def _keep_points(self, chain: ShardChain) -> None:
         """Leave, beside the shard, exactly the points before its places up to the next one to be trained."""

@@ -91,8 +91,11 @@ class ShardFiles(StateFiles):
 
     def moved_shards(self, n_shards: int) -> list[int]:
         """The shards whose adapters an approximate method moved."""
-        kept = (k for k in range(n_shards) if (self.shard_folder(k) / "training.json").is_file())
-        return [k for k in kept if is_moved(self.shard_record(k))]
+        return [k for k in range(n_shards) if self.has_moved(k)]
+
+    def has_moved(self, shard: int) -> bool:
+        """Whether an approximate method moved the shard's adapter."""
+        return (self.shard_folder(shard) / "training.json").is_file() and is_moved(self.shard_record(shard))
 
     def load_shard(self, shard: int, point: str = "") -> "tuple[Factors, ShardRecord] | None":
         """Factors and training record; None for an empty shard.

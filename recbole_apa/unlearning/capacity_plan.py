@@ -18,7 +18,7 @@ from recbole_apa.partition import PARTITIONERS
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.quick_start import run
 from recbole_apa.runs.log import own_log
-from recbole_apa.runs.names import TO_MAKE
+from recbole_apa.runs.names import TO_MAKE, shard_name
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.capacity import Capacity, StepCosts, Stream, plan
@@ -79,12 +79,18 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
         n_valid: validation samples in the planned memory; None means as many as the run has.
 
     Raises:
-        RunError: adapters, or parts of them, are missing until the run has caught up.
+        RunError: adapters, or parts of them, are missing until the run has caught up, or an approximate method moved
+            some.
     """
     manifest = RunStore(made.store.storage).manifest()
     if TO_MAKE in manifest:
         raise RunError(
             f"{made.store.place} serves prefixes after a request at once: --catch_up, then plan by its times"
+        )
+    if moved := RunStore(made.store.storage).moved_shards(len(manifest["full_training"]["shard_samples"])):
+        raise RunError(
+            f"{made.store.place}: an approximate method moved {', '.join(map(shard_name, moved))}, which have no "
+            "restart points; make an exact request, then plan by its times and sizes"
         )
     full = manifest["full_training"]
     n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)

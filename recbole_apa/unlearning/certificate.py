@@ -129,7 +129,8 @@ class Certificate:
     in_pieces: bool = False
     """Whether the run has grown, and has training samples in several pieces; written only if it is so."""
     slices: Mapping[str, int] | None = None
-    """Of a run whose shards are cut into slices: how many were ``trained``, of a ``total`` that have samples."""
+    """Of an exact request to a run whose shards are cut into slices: how many were ``trained``, of a ``total`` that
+    have samples."""
     served: Mapping[str, Mapping[str, int]] | None = None
     """After a request at once: shard -> how many slices are ``served``, of ``total``, for those that lack some."""
     to_make: Sequence[str] | None = None

@@ -44,7 +44,7 @@ class ShardsDone:
     """Whether each prompt and each shard was computed by itself on a CPU; otherwise rounding may depend on what else is
     in the batch."""
     slices: dict[str, int] | None = None
-    """Slices ``trained``, of a ``total``; None if shards are not cut into slices, or adapters were moved as wholes."""
+    """Slices ``trained``, of a ``total``; None if shards are not cut into slices, or were moved."""
     served: dict[str, dict[str, int]] = field(default_factory=dict)
     """Shard -> slices ``served`` of ``total``, of those that lack some."""
 
@@ -121,7 +121,7 @@ def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -
         figures=done.figures,
         seed=done.before["settings"]["seed"],
         bit_exact=exact and done.shards.bit_exact and done.machines.one_kind,
-        machines=done.machines.certified(),
+        machines=done.machines.certified(exact),
         fused_shards=done.shards.fused,
         versions=versions(),
         files=changed_files(done.before["files"], pending.manifest()["files"], done.key),
@@ -142,7 +142,7 @@ def _seconds(done: CarriedOut, at_once: bool) -> dict[str, float | None]:
     return {**told, "full_training": done.before.get("full_training", {}).get("seconds")}
 
 
-def shards_of(store: RunStore, trainer: "APATrainer") -> ShardsDone:
+def shards_of(store: RunStore, trainer: "APATrainer", method: str) -> ShardsDone:
     """What a training did to the shards.
 
     Args:
@@ -150,7 +150,7 @@ def shards_of(store: RunStore, trainer: "APATrainer") -> ShardsDone:
     """
     record, engine, settings = trainer.record, trainer.model.engine, trainer.model.settings.training
     sizes, fused = record.sizes, settings.fused_shards
-    total, in_slices = sum(record.n_chained.values()), settings.shard_slices > 1 and not record.moved
+    total, in_slices = sum(record.n_chained.values()), settings.shard_slices > 1 and method == EXACT
     return ShardsDone(
         trained=sorted(k for k, n in record.n_new.items() if n),
         switched_off=[k for k in changed_shards(store, trainer) if not sizes[k]],

@@ -107,7 +107,7 @@ def carry_out(
     about |= {"outside": left_outside(before, trainer, result, own)}
     _write_records(opened, result, about, served, at_once)
     seconds = time.perf_counter() - start if at_once else training_cost(trainer)["seconds"]
-    shards = shards_of(store, trainer)
+    shards = shards_of(store, trainer, method)
     figures = {} if at_once else table_figures(opened_metrics(store), result.metrics, dropped)
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards, told)
     return _committed(opened, requests, done, ledger, result, trainer)

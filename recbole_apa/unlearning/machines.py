@@ -19,6 +19,12 @@ CHOICES = (REFUSE, RETRAIN, ACCEPT)
 NOT_RECORDED = "kind not recorded"
 
 
+_PROMISED = (
+    " What is promised: the adapters that had seen the forgotten data were trained again without it, from before they "
+    "had seen any of it."
+)
+
+
 @dataclass(frozen=True)
 class Machines:
     """This machine, and those that the run's parts come from."""
@@ -85,17 +91,21 @@ class Machines:
         """Where the run's parts come from."""
         return "; and ".join(NOT_RECORDED if kind is None else kind.text() for kind in self.before)
 
-    def certified(self) -> dict[str, object]:
-        """What a certificate says."""
+    def certified(self, is_exact: bool) -> dict[str, object]:
+        """What a certificate says.
+
+        Args:
+            is_exact: whether adapters were trained again, and not moved by an approximate method.
+        """
         return {
             "here": self.here.plain(),
             "before": [kind and kind.plain() for kind in self.before],
             "retrained": self.retrains,
             "comparable": self.retrains or not self.others,
-            "says": self._says(),
+            "says": self._says(is_exact),
         }
 
-    def _says(self) -> str:
+    def _says(self, is_exact: bool) -> str:
         """A sentence for the certificate; empty if everything comes from this machine."""
         here, before = self.here.text(), self.text_before()
         if self.retrains:
@@ -106,9 +116,8 @@ class Machines:
         if self.others:
             return (
                 "Not comparable bit for bit: what was left untouched was computed on another kind of machine "
-                f"({before}) than what was trained now ({here}), and training from scratch on either gives other bits. "
-                "What is promised: the adapters that had seen the forgotten data were trained again without it, from "
-                "before they had seen any of it."
+                f"({before}) than what was trained now ({here}), and training from scratch on either gives other bits."
+                f"{_PROMISED if is_exact else ''}"
             )
         if None in self.before:
             return (

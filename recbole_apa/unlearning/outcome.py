@@ -40,7 +40,7 @@ class Outcome:
     """What became of collaborative statistics, if the run keeps them."""
 
     slices: Mapping[str, int] | None = None
-    """Slices ``trained``, of a ``total``; None if shards are not cut into slices."""
+    """Slices ``trained``, of a ``total``; None if shards are not cut into slices, or were moved."""
     served: Mapping[str, Mapping[str, int]] | None = None
     """After a request at once: shard -> slices ``served`` of ``total``, of those that lack some; otherwise None."""
     serves_nothing: bool = False

@@ -130,14 +130,15 @@ def make_plan(
     return plan
 
 
-def _settle_restarts(plan: Plan, trained: Trained, left: Collection[str]) -> None:
+def _settle_restarts(plan: Plan, trained: Trained, left: Collection[str], anew: Collection[int] = ()) -> None:
     """Where the affected shards restart.
 
     Args:
         left: ids of all training samples after the request.
+        anew: shards of which no slice is kept.
     """
     changed = [(a.shard, a.sample_id) for a in plan.affected if a.shard is not None]
-    found = restarts_of(changed, left, trained.assignment, trained.places, trained.prefixes, plan.moved)
+    found = restarts_of(changed, left, trained.assignment, trained.places, trained.prefixes, anew)
     plan.shards = sorted(found.slices)
     plan.n_train_samples, plan.slices, plan.n_slices_of_run = found
     estimate(plan, trained.cost)
@@ -162,7 +163,17 @@ def add_moved(plan: Plan, moved: Sequence[int], after: Sequence[Sample], trained
         trained: as in :func:`make_plan`.
     """
     plan.moved = list(moved)
-    _settle_restarts(plan, trained, [s.sample_id for s in after])
+    _settle_restarts(plan, trained, [s.sample_id for s in after], plan.moved)
+
+
+def settle_moves(plan: Plan, after: Sequence[Sample], trained: Trained) -> None:
+    """Let the plan be of an approximate request, which moves adapters as wholes.
+
+    Args:
+        after, trained: as in :func:`add_moved`.
+    """
+    _settle_restarts(plan, trained, [s.sample_id for s in after], plan.shards)
+    plan.slices, plan.n_slices_of_run = {}, 0
 
 
 def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: TrainingCost) -> None:

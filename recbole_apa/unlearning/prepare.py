@@ -15,7 +15,7 @@ from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_w
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.checks import refuse_in_data, sought_of
-from recbole_apa.unlearning.plan import Plan, Trained, add_moved, make_plan, settle_meaning
+from recbole_apa.unlearning.plan import Plan, Trained, add_moved, make_plan, settle_meaning, settle_moves
 from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -124,8 +124,8 @@ def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Reque
     if method_of(requests) == EXACT:
         settle_meaning(plan, plan.exactness, store.load_pieces())
         add_moved(plan, store.moved_shards(assignment.n_shards), dataset.samples, trained)
-    else:  # adapters are moved as wholes
-        plan.slices, plan.n_slices_of_run = {}, 0
+    else:
+        settle_moves(plan, dataset.samples, trained)
     if plan.exactness == FRESH:
         plan_anew(plan, trained.lineage, dataset, cost)
     return plan

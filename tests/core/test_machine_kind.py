@@ -13,6 +13,7 @@ from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.core.system.machine import kind_from, machine_kind
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.machines import Machines
 from tests.helpers.machines import on_another
 from tests.helpers.places import ROOT
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
@@ -90,6 +91,13 @@ def test_accepted_elsewhere_the_certificate_promises_no_equal_bits(finished, tmp
     os.chdir(tmp_path)
     verified = verify(folder)
     assert not verified.comparable and here.text() in verified.machines and other.text() in verified.machines
+
+
+@pytest.mark.parametrize(("is_exact", "promises"), [(True, True), (False, False)])
+def test_of_moved_adapters_nothing_is_promised_elsewhere(is_exact, promises):
+    here = machine_kind("cpu")
+    says = Machines(here, [replace(here, instructions="of another")]).certified(is_exact)["says"]
+    assert says.startswith("Not comparable bit for bit") and ("trained again without it" in says) == promises
 
 
 @pytest.mark.slow

@@ -1,19 +1,23 @@
 """Approximate requests to runs whose shards are cut into slices: adapters are moved as wholes, and the next exact
 request leaves what exact requests alone would have left."""
 
+import shutil
+
 import pytest
 
 from recbole_apa import add, audit, catch_up, unlearn
-from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.pipeline.build import open_run
 from recbole_apa.pipeline.prefixes_judged import figures_by_slices
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.capacity import Stream
+from recbole_apa.unlearning.capacity_plan import plan_capacity
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.runs import state
-from tests.helpers.sliced import assert_holds, pair_in
+from tests.helpers.sliced import assert_holds, pair_in, spots
 
 FILES = ("adapter_model.safetensors", "training.json")
 
@@ -46,6 +50,51 @@ def test_moved_shards_have_no_restart_points_and_the_others_stay(sliced, copied)
     told = read_json(result.certificates[0])
     assert told["title"] == "Certificate of approximate unlearning (NPO)" and "slices" not in told
     assert result.plan.n_slices == 0 and result.outcomes[0].slices is None
+
+
+def users_last_in(made):
+    """A shard of several slices, and the users of its last one."""
+    for shard, by_cut in sorted(spots(made).items()):
+        if len(by_cut) > 1:
+            return shard, sorted({s.user_id for s in by_cut[max(by_cut)]})
+    raise AssertionError("no shard has several slices")
+
+
+def test_a_shard_that_loses_its_last_slice_is_named_as_moved(sliced, copied):
+    shard, users = users_last_in(sliced)
+    result = unlearn(copied, users=users, method="NPO")
+    plan, sizes = result.plan, RunStore(copied).load_partition().sizes()
+    assert shard in plan.shards and plan.n_train_samples == sum(sizes[k] for k in plan.shards)
+    told = read_json(result.certificates[0])
+    assert told["shards"]["trained"] == plan.shards and result.outcomes[0].n_trained == len(plan.shards)
+    assert {f.split()[0] for f in audit(copied).findings} == {f"shards/{k:03d}" for k in plan.shards}
+
+
+@pytest.mark.slow
+def test_a_request_that_moves_nothing_counts_no_slices(sliced, copied):
+    shown = {e.interaction_id for s in sliced.data.train_set.samples for e in s.history}
+    shown |= {s.sample_id for s in sliced.data.train_set.samples}
+    judged = next(s for s in sliced.data.test_set.samples if s.sample_id not in shown)
+    result = unlearn(copied, interactions=[(judged.user_id, judged.item_id)], method="NPO")
+    assert result.plan.shards == [] and "slices" not in read_json(result.certificates[0])
+    assert audit(copied).holds
+
+
+@pytest.mark.slow
+def test_an_audit_sees_past_a_damaged_record(sliced, copied):
+    had, broken = points(copied), copied / "shards/000/training.json"
+    broken.write_text("{}")
+    other = next(k for k, names in had.items() if k and names)
+    shutil.rmtree(copied / f"shards/{other:03d}/points")
+    found = "\n".join(audit(copied).findings)
+    assert "shards/000/training.json" in found and f"shards/{other:03d}/points" in found
+
+
+@pytest.mark.slow
+def test_a_plan_by_a_moved_run_is_refused(sliced, copied):
+    unlearn(copied, interactions=[pair_in(sliced, "last")], method="NPO")
+    with pytest.raises(RunError, match="make an exact request, then plan"):
+        plan_capacity(Stream(5, 1000), run_dir=copied)
 
 
 @pytest.mark.slow

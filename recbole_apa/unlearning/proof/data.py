@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from recbole_apa.unlearning.checks import reachable
 if TYPE_CHECKING:
     from recbole_apa.adapters.bank import Factors
     from recbole_apa.data.loaders import Loaders
+    from recbole_apa.partition import Partition
 
 _PROMPT = re.compile(r"[0-9a-f]{64}")
 
@@ -54,7 +56,7 @@ def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", ke
         n = len(pieces.items() ^ dataset.pieces.items())
         yield f"{PIECES} does not say what the index says of when samples joined the run ({n} entries differ)"
     places, prefixes = store.places(pieces, keys), store.load_prefixes()
-    moved = store.moved_shards(partition.n_shards)
+    moved = _moved(store, partition)
     found = lineage_of(partition, dataset.splits, splits_kept(kept_as(store)), places, prefixes, moved)
     for name in sorted(found.keys() | said.keys()):
         if found.get(name) != said.get(name):
@@ -70,7 +72,7 @@ def shard_findings(store: PinnedStore, data: "Loaders", keys: KeyRing) -> Iterat
     if not set(partition.shard_of) <= set(by_id):
         return
     places = store.places(store.load_pieces(), keys)
-    prefixes, shapes, moved = store.load_prefixes(), _Shapes(), store.moved_shards(partition.n_shards)
+    prefixes, shapes, moved = store.load_prefixes(), _Shapes(), _moved(store, partition)
     for shard in range(partition.n_shards):
         whole = chain_of(shard, [by_id[name] for name in partition.members(shard)], places)
         chain = [piece for piece in whole if shard not in prefixes or piece.place < prefixes[shard]]
@@ -83,7 +85,8 @@ def shard_findings(store: PinnedStore, data: "Loaders", keys: KeyRing) -> Iterat
         kept = [] if shard in moved else list(pairwise(chain))  # an approximate method leaves no points
         points = {point_name(*piece.place): before.key for before, piece in kept}
         for name in sorted(set(ShardPoints(store, shard).names()) - points.keys()):
-            yield f"{shard_name(shard, name)} is a point before a piece that the shard does not have"
+            why = "of a shard that was moved" if shard in moved else "before a piece that the shard does not have"
+            yield f"{shard_name(shard, name)} is a point {why}"
         goes_on = {point_name(*piece.place) for one, piece in kept if one.place.piece == piece.place.piece}
         if len(chain) < len(whole) and whole[len(chain)].place.piece == chain[-1].place.piece:
             goes_on.add("")
@@ -92,6 +95,15 @@ def shard_findings(store: PinnedStore, data: "Loaders", keys: KeyRing) -> Iterat
             yield from _moment_findings(store, (shard, point), point in goes_on)
     for shard in sorted(k for k in prefixes if k >= partition.n_shards):
         yield f"{PREFIXES} names {shard_name(shard)}, which the run does not have"
+
+
+def _moved(store: PinnedStore, partition: "Partition") -> list[int]:
+    """The shards that an approximate method moved; of one whose record cannot be read other findings tell."""
+    out = []
+    for shard in range(partition.n_shards):
+        with suppress(RunError):
+            out += [shard] if store.has_moved(shard) else []
+    return out
 
 
 class _Shapes:
