@@ -117,8 +117,9 @@ class PartitionSettings(Checked):
     shard_size: int | None = field(metadata=option(bounds=Bounds(1)))
     """Samples per shard (256 in the paper); K follows from it."""
     shard_capacity: int | None = field(metadata=option(bounds=Bounds(1)))
-    """t, the most samples a shard may have; null means ceil(N / K). Only for ``semantic`` and ``random``: the others
-    use their papers' capacities, which count users, items or nodes."""
+    """t, the most samples a shard may have; null means ceil(N / K). Only for ``semantic``, ``random`` and
+    ``semantic_user``, which may exceed it by less than one user's samples: the others use their papers' capacities,
+    which count users, items or nodes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
