@@ -28,7 +28,7 @@ from recbole_apa.pipeline.evaluate import evaluate_state
 BASE: dict[str, Any] = {"evidence": "counts", "test_samples": 1000, "variants": "chosen", "baselines": []}
 BASE |= {"partition": "semantic", "shard_slices": 1}  # as when the first rows were measured
 GENRES = "{movie_title} ({release_year}), {class}"
-# name -> what differs from a default run with 1,000 test rows
+# name -> what differs from BASE
 CHANGES: dict[str, dict[str, Any]] = {
     "default": {},
     "another seed": {"seed": 1},

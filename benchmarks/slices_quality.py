@@ -8,7 +8,8 @@ Runs of ml-100k, for each draw one with `partition: semantic, shard_slices: 1` (
 them, the same for every draw). Each training goes to a file of the folder when it ends, and what is there is not
 trained again; nor are prompts read again, whose frozen passes the folder keeps (benchmarks/kept_passes.py). Differences
 are paired, with 95 % intervals over users; "all draws" is the mean over the draws, whose users are resampled together.
-The second table has the figures of either way, means over the draws that are there."""
+The second table has the figures of either way, means over the draws that are there.
+"""
 
 import argparse
 import time

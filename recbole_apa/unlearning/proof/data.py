@@ -99,11 +99,12 @@ def shard_findings(store: PinnedStore, data: "Loaders", keys: KeyRing) -> Iterat
 
 def _moved(store: PinnedStore, partition: "Partition") -> list[int]:
     """The shards that an approximate method moved; of one whose record cannot be read other findings tell."""
-    out = []
+    moved = []
     for shard in range(partition.n_shards):
         with suppress(RunError):
-            out += [shard] if store.has_moved(shard) else []
-    return out
+            if store.has_moved(shard):
+                moved.append(shard)
+    return moved
 
 
 class _Shapes:
